@@ -1,0 +1,167 @@
+"""A picture of a rendering: the notes above, the sound they became below, on one time axis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ondes.audio import Audio
+from ondes.files import written_whole
+from ondes.representations.mel import MEL, MelSpec, hz_to_mel, to_log_mel
+from ondes.score import Notes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PART_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#6b4c9a")
+"""Okabe and Ito's colours, which most colour-blind people can tell apart, and two more; then again."""
+
+DRUM_COLOUR = "#777777"
+TICKS_HZ = (200, 500, 1000, 2000, 5000, 10_000, 20_000)
+DB_PER_NEPER = 20 / np.log(10)
+RANGE_DB = 80.0
+"""Softer than this below the loudest point is drawn black."""
+
+PIECE_FRAMES = 2048
+"""Frames of the spectrogram computed at a time, so that memory does not grow with the length."""
+
+
+def draw_rendering(path: Path, notes: Notes, audio: Audio, *, title: str) -> None:
+    """Write a PNG with the piano roll over the mel spectrogram of its rendering.
+
+    Args:
+        path: The picture, written whole or not at all.
+        notes: The score, in seconds.
+        audio: Its rendering, at 44.1 kHz, from the same beginning.
+        title: Stands above both.
+
+    Raises:
+        ValueError: If the audio has another rate, or is shorter than one frame.
+    """
+    figure = rendering_figure(notes, picture_mel(audio), title=title)
+    with written_whole(path) as neighbour:
+        figure.savefig(neighbour, dpi=110)
+
+
+def picture_mel(audio: Audio, *, spec: MelSpec = MEL) -> np.ndarray:
+    """The log-mel spectrogram of the mean of all channels, computed piece by piece.
+
+    Args:
+        audio: At `spec.sample_rate_hz`.
+        spec: The front end.
+
+    Returns:
+        Natural logarithms of magnitudes (bands, frames), equal to `to_log_mel` of the whole.
+
+    Raises:
+        ValueError: If the audio has another rate, or is shorter than one frame.
+    """
+    import torch  # noqa: PLC0415
+
+    if audio.sample_rate_hz != spec.sample_rate_hz:
+        raise ValueError(
+            f"the picture needs {spec.sample_rate_hz} Hz, the audio has {audio.sample_rate_hz} Hz"
+        )
+    mono = torch.from_numpy(audio.samples.mean(axis=0))
+    frames = mono.shape[-1] // spec.hop_samples
+    margin = -(-spec.edge_samples // spec.hop_samples)
+    pieces = []
+    for start in range(0, frames, PIECE_FRAMES):
+        # A last piece shorter than the edge that is reflected would be too short, so the margin reaches back.
+        stop = min(start + PIECE_FRAMES, frames)
+        first, last = max(start - 2 * margin, 0), min(stop + margin, frames)
+        piece = to_log_mel(mono[first * spec.hop_samples : last * spec.hop_samples], spec=spec)
+        pieces.append(piece[:, start - first : stop - first])
+    return torch.cat(pieces, dim=-1).numpy()
+
+
+def rendering_figure(notes: Notes, log_mel: np.ndarray, *, title: str, spec: MelSpec = MEL) -> Figure:
+    """The figure that `draw_rendering` writes, for those who want to add to it.
+
+    Args:
+        notes: The score, in seconds.
+        log_mel: Natural logarithms of mel magnitudes (bands, frames).
+        title: Stands above both.
+        spec: The front end of the spectrogram.
+
+    Returns:
+        A matplotlib figure with two axes that share their time, and a colour bar. It belongs to no window.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(14, 7.5), layout="constrained")
+    grid: Any = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.15])
+    roll, spectrum = grid
+    figure.suptitle(title)
+    _draw_roll(roll, notes)
+    image = _draw_spectrum(spectrum, log_mel, spec)
+    # A bar beside both axes narrows both alike, so that a second stays as wide above as below.
+    figure.colorbar(image, ax=[roll, spectrum], label="level (dB below the loudest)", pad=0.01, aspect=40)
+    end_s = max(notes.duration_s, log_mel.shape[-1] / spec.frames_per_second)
+    spectrum.set_xlim(0, max(end_s, 0.1))
+    return figure
+
+
+def _draw_roll(axes: Axes, notes: Notes) -> None:
+    """Each note a bar from onset to release, stronger for louder, coloured by part."""
+    from matplotlib.collections import PolyCollection  # noqa: PLC0415
+    from matplotlib.colors import to_rgb  # noqa: PLC0415
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    legend = []
+    for index, part in enumerate(notes.parts):
+        mine = notes.part == index
+        if not mine.any():
+            continue
+        colour = DRUM_COLOUR if part.is_drum else PART_COLOURS[index % len(PART_COLOURS)]
+        opacity = 0.35 + 0.65 * notes.velocity[mine] / 127
+        colours = np.column_stack([np.tile(to_rgb(colour), (len(opacity), 1)), opacity])
+        corners = _note_corners(notes.onset_s[mine], notes.release_s[mine], notes.pitch[mine])
+        axes.add_collection(PolyCollection(list(corners), facecolors=colours.tolist(), linewidths=0))
+        legend.append(Patch(color=colour, label=part.name or f"part {index + 1}"))
+    lowest, highest = (int(notes.pitch.min()), int(notes.pitch.max())) if len(notes) else (48, 84)
+    octaves = range(lowest // 12, highest // 12 + 2)
+    axes.set_ylim(lowest - 2, highest + 2)
+    axes.set_yticks([12 * octave for octave in octaves if lowest - 2 <= 12 * octave <= highest + 2])
+    axes.set_yticklabels([f"C{int(tick) // 12 - 1}" for tick in axes.get_yticks()])
+    axes.set_ylabel("pitch")
+    axes.grid(axis="y", alpha=0.3)
+    if legend:
+        axes.legend(
+            handles=legend[:12], loc="upper right", fontsize="small", framealpha=0.85, ncols=len(legend[:6])
+        )
+
+
+def _note_corners(onset_s: np.ndarray, release_s: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """The rectangles of notes: (notes, 4 corners, time and pitch)."""
+    times = np.stack([onset_s, release_s, release_s, onset_s], axis=1)
+    heights = pitch[:, None] + np.array([-0.45, -0.45, 0.45, 0.45])
+    return np.stack([times, heights], axis=2)
+
+
+def _draw_spectrum(axes: Axes, log_mel: np.ndarray, spec: MelSpec) -> Any:
+    """The spectrogram in decibels below its loudest point, its mel axis labelled in Hz."""
+    import torch  # noqa: PLC0415
+
+    level_db = (log_mel - log_mel.max()) * DB_PER_NEPER
+    seconds = log_mel.shape[-1] / spec.frames_per_second
+    image = axes.imshow(
+        level_db,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, seconds, -0.5, spec.bands - 0.5),
+        vmin=-RANGE_DB,
+        vmax=0.0,
+        cmap="magma",
+    )
+    top_hz = torch.tensor([spec.sample_rate_hz / 2])
+    scale = (spec.bands + 1) / hz_to_mel(top_hz)
+    # Band b peaks (b + 1) / (bands + 1) of the way up the mel scale.
+    axes.set_yticks((hz_to_mel(torch.tensor(TICKS_HZ, dtype=torch.float32)) * scale - 1).tolist())
+    axes.set_yticklabels([f"{tick:,}".replace(",", " ") for tick in TICKS_HZ])
+    axes.set_ylabel("frequency (Hz)")
+    axes.set_xlabel("time (s)")
+    return image

@@ -1,0 +1,185 @@
+"""The small JSON file beside a piece of audio that says how it was made, so that it can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ondes
+from ondes.errors import UserError, nearest
+from ondes.files import written_whole
+
+FORMAT = 1
+"""Version of the layout, under the key `ondes_sidecar`."""
+
+WATCHED_PACKAGES = ("torch", "diffusers", "numpy", "soundfile")
+"""Packages whose versions may change a rendering by a rounding."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something a rendering was made from: where it was found, and the SHA-256 of what was in it.
+
+    A path is relative to the sidecar's folder; a bundled score reads `bundled:prelude`, a bundled model has
+    its plain name.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may choose about a rendering; None leaves the choice to the model."""
+
+    seed: int
+    steps: int | None
+    sampler: str | None
+    guidance_scale: float | None
+    threads: int | None
+    stems: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """The audio that was written.
+
+    Attributes:
+        file: Name of the file, beside the sidecar. For stems the mix.
+        sha256: Of the file's bytes.
+        samples_sha256: Of the 32-bit floats before the file format encoded them.
+        sample_rate_hz: Rate.
+        channels: 2 for stereo.
+        duration_s: Length.
+        stems: SHA-256 by file name, one a part; empty without `--stems`.
+    """
+
+    file: str
+    sha256: str
+    samples_sha256: str
+    sample_rate_hz: int
+    channels: int
+    duration_s: float
+    stems: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What it takes to make a rendering again on the same machine, and to notice what has changed since."""
+
+    score: Source
+    model: Source
+    settings: Settings
+    output: Output
+    versions: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        text = json.dumps({"ondes_sidecar": FORMAT} | dataclasses.asdict(self), indent=2, ensure_ascii=False)
+        with written_whole(path) as neighbour:
+            neighbour.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Sidecar:
+        """Read what `write` wrote.
+
+        Raises:
+            UserError: If the file cannot be read, is no sidecar, or has missing, unknown or ill-typed fields.
+        """
+        data = _load(path)
+        try:
+            return cls(
+                score=_fields(Source, data.pop("score")),
+                model=_fields(Source, data.pop("model")),
+                settings=_fields(Settings, data.pop("settings")),
+                output=_fields(Output, data.pop("output")),
+                versions=_fields(dict, data.pop("versions")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path} is a damaged sidecar: {_reason(error)}; render the score again"
+            ) from error
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether this file can be read as a sidecar, and so may be replaced by a newer one."""
+    try:
+        Sidecar.read(path)
+    except UserError:
+        return False
+    return True
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of ondes, Python and the packages that take part in a rendering, without importing them."""
+    found = {"ondes": ondes.__version__, "python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in WATCHED_PACKAGES}
+
+
+def portable_name(path: Path, folder: Path) -> str:
+    """How a sidecar in `folder` names a file: relative, with forward slashes, so that both can move."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive of a Windows machine
+        return path.resolve().as_posix()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The JSON object of a sidecar, without its version."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not JSON; give the .json that 'ondes synth' or 'ondes demo' wrote"
+        ) from error
+    version = data.pop("ondes_sidecar", None) if isinstance(data, dict) else None
+    if version is None:
+        raise UserError(
+            f"{path} is not a sidecar of ondes; give the .json that 'ondes synth' or 'ondes demo' wrote"
+        )
+    if version != FORMAT:
+        raise UserError(
+            f"{path} has sidecar format {version}, this version of ondes reads {FORMAT}; update ondes"
+        )
+    return data
+
+
+def _fields(kind: Any, data: object) -> Any:
+    """Build a part of a sidecar from its JSON object, refusing names and types that do not belong."""
+    if not isinstance(data, dict):
+        raise TypeError(f"{data!r} stands where an object belongs")
+    if kind is dict:
+        return {str(key): str(value) for key, value in data.items()}
+    known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    for key, value in data.items():
+        if key not in known:
+            raise ValueError(f"unknown field {key!r}, {nearest(key, known)}")
+        if not _fits(value, known[key]):
+            raise ValueError(f"{key} is {value!r}, which is no {known[key]}")
+    return kind(**data)
+
+
+def _fits(value: object, annotation: str) -> bool:
+    """Whether a JSON value has the type that a field's annotation names."""
+    allowed = [part.strip() for part in annotation.split("|")]
+    for name in allowed:
+        if name == "None" and value is None:
+            return True
+        if name == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+            return True
+        if type(value).__name__ == name.split("[")[0]:
+            return True
+    return False
+
+
+def _reason(error: Exception) -> str:
+    """A missing key in words; other errors speak for themselves."""
+    return f"it has no field {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
