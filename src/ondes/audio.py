@@ -151,7 +151,7 @@ class AudioWriter:
     """A file that is written block by block and appears only when complete.
 
     Use it as a context manager. The blocks go to a hidden neighbour of the destination, which takes its name
-    on a clean exit and is deleted on any exception, Ctrl-C included. WAV and FLAC hold 24 bits, OGG Vorbis and
+    on a clean exit and is deleted on any exception, Ctrl-C included. WAV and FLAC hold 24 bits, Vorbis and
     MP3 are lossy; what exceeds full scale is clipped, with a warning in the log.
 
     Args:

@@ -1,0 +1,52 @@
+"""Ticks and seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import symusic.core
+
+DEFAULT_TEMPO_US = 500_000
+"""Microseconds a quarter note where no tempo is written: 120 a minute."""
+
+
+@dataclass(frozen=True, eq=False)
+class TempoMap:
+    """Ticks and seconds of a score; the tempo is 120 quarter notes a minute before the first change.
+
+    Args:
+        ticks: When the tempo changes, strictly ascending from 0, (changes,).
+        seconds: The same times in seconds, (changes,).
+        tick_s: Length of a tick from each change on, (changes,).
+    """
+
+    ticks: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    tick_s: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, score: symusic.core.ScoreTick) -> Self:
+        """The map of a score in ticks; of several tempos at one tick the last counts."""
+        tempos = score.tempos.numpy()
+        times = np.concatenate([[0], tempos["time"].astype(np.int64)])
+        tick_s = (
+            np.concatenate([[DEFAULT_TEMPO_US], tempos["mspq"].astype(np.float64)])
+            / 1e6
+            / score.ticks_per_quarter
+        )
+        order = np.argsort(times, kind="stable")
+        times, tick_s = times[order], tick_s[order]
+        last = np.append(times[1:] != times[:-1], True)
+        times, tick_s = times[last], tick_s[last]
+        seconds = np.concatenate([[0.0], np.cumsum(np.diff(times) * tick_s[:-1])])
+        return cls(times, seconds, tick_s)
+
+    def to_seconds(self, ticks: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Times in seconds; the shape is kept."""
+        change = np.searchsorted(self.ticks, ticks, side="right") - 1
+        return self.seconds[change] + (ticks - self.ticks[change]) * self.tick_s[change]
