@@ -1,7 +1,8 @@
 """What a part's controllers say over time: loudness, place, bend and pedals.
 
 Controller numbers and defaults are those of MIDI 1.0 and General MIDI level 1; the loudness law is that of
-the MMA's "General MIDI Level 1 Developer Guidelines", 40 log10(volume / 127), moved so that the default is 0 dB.
+the MMA's "General MIDI Level 1 Developer Guidelines", 40 log10(volume / 127), moved so that the default volume
+is 0 dB.
 """
 
 from __future__ import annotations

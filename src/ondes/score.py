@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,44 +61,38 @@ def to_notes(score: symusic.core.ScoreTick) -> Notes:
     tempo = TempoMap.of(score)
     last = int(score.end())
     tracks = [track for track in score.tracks if len(track.notes)]
-    names = _unique([track.name for track in tracks])
-    parts = tuple(
-        Part(name, 0 if track.is_drum else int(track.program), bool(track.is_drum), _controls(track, tempo))
-        for name, track in zip(names, tracks, strict=True)
-    )
-    columns = [np.zeros((0, 5), np.int64), *(_track_notes(track, last) for track in tracks)]
-    onset, end, key_end, pitch, velocity = np.concatenate(columns).T
+    parts = _parts(tracks, tempo)
+    tables = [np.zeros((0, 5), np.int64), *(_track_notes(track, last) for track in tracks)]
+    onset, end, key_end, pitch, velocity = np.concatenate(tables).T
     part = np.repeat(np.arange(len(tracks)), [len(track.notes) for track in tracks])
     order = np.lexsort((pitch, part, onset))
-    onset_s = tempo.to_seconds(onset)
-    notes = Notes(
+    part = part[order]
+    onset_s = tempo.to_seconds(onset[order])
+    release_s = np.maximum(tempo.to_seconds(end[order]), onset_s + LEAST_NOTE_S)
+    return Notes(
         onset_s=onset_s,
-        release_s=np.maximum(tempo.to_seconds(end), onset_s + LEAST_NOTE_S),
-        key_release_s=tempo.to_seconds(key_end),
-        pitch=pitch,
-        velocity=velocity,
+        release_s=release_s,
+        key_release_s=tempo.to_seconds(key_end[order]),
+        pitch=pitch[order],
+        velocity=velocity[order],
         program=np.array([part.program for part in parts], np.int64)[part],
         is_drum=np.array([part.is_drum for part in parts], np.bool_)[part],
         part=part,
         parts=parts,
-        duration_s=float(tempo.to_seconds(np.array(last))),
-    ).select(order)
-    object.__setattr__(notes, "duration_s", max(notes.duration_s, notes.release_s.max(initial=0.0).item()))
-    return notes
+        duration_s=max(float(tempo.to_seconds(np.array(last))), release_s.max(initial=0.0).item()),
+    )
 
 
-def _unique(names: list[str]) -> list[str]:
-    """The names with numbers after all but the first of a kind; nameless ones are called "Part"."""
-    taken: set[str] = set()
-    for index, name in enumerate(names):
-        stem = name.strip() or f"Part {index + 1}"
-        candidate, number = stem, 1
-        while candidate in taken:
-            number += 1
-            candidate = f"{stem} ({number})"
-        taken.add(candidate)
-        names[index] = candidate
-    return names
+def _parts(tracks: Sequence[symusic.core.TrackTick], tempo: TempoMap) -> tuple[Part, ...]:
+    names: list[str] = []
+    for index, track in enumerate(tracks):
+        stem = track.name.strip() or f"Part {index + 1}"
+        same = (stem if number == 1 else f"{stem} ({number})" for number in count(1))
+        names.append(next(name for name in same if name not in names))
+    return tuple(
+        Part(name, 0 if track.is_drum else int(track.program), bool(track.is_drum), _controls(track, tempo))
+        for name, track in zip(names, tracks, strict=True)
+    )
 
 
 def _controller_events(
@@ -107,12 +103,13 @@ def _controller_events(
     times, numbers, values = (events[name].astype(np.int64) for name in ("time", "number", "value"))
     if len(track.pedals) and SUSTAIN not in numbers:
         spans = track.pedals.numpy()
-        starts, ends = spans["time"].astype(np.int64), (spans["time"] + spans["duration"]).astype(np.int64)
+        starts = spans["time"].astype(np.int64)
+        ends = starts + spans["duration"]
         times = np.concatenate([times, ends, starts])
         numbers = np.concatenate([numbers, np.full(2 * len(starts), SUSTAIN)])
         values = np.concatenate([values, np.zeros(len(ends), np.int64), np.full(len(starts), 127)])
     order = np.argsort(times, kind="stable")
-    return times[order], numbers[order], values[order]
+    return times[order], numbers[order], np.minimum(values, 127)[order]
 
 
 def _controls(track: symusic.core.TrackTick, tempo: TempoMap) -> Controls:

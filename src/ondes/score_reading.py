@@ -50,17 +50,17 @@ def read_score(source: ScoreSource) -> symusic.core.ScoreTick:
 def read_score_with_report(source: ScoreSource) -> tuple[symusic.core.ScoreTick, RepairReport]:
     """A score in ticks from whatever holds one, and what had to be repaired.
 
-    Standard MIDI Files of format 0, 1 and 2, in musical or SMPTE time, also wrapped in RIFF. Each track of a file
-    becomes one track of the score for every channel and program its notes use; channel 10 is drums. Controllers
-    of a channel that lie in another track are copied to the tracks that lack them. The patterns of format 2
-    follow one another.
+    Standard MIDI Files of format 0, 1 and 2, in musical or SMPTE time, also wrapped in RIFF. Each track of a
+    file becomes one track of the score for every channel and program its notes use; channel 10 is drums.
+    Controllers of a channel that lie in another track are copied to the tracks that lack them. The patterns of
+    format 2 follow one another.
 
     Args:
-        source: A path, bytes, an open binary file, a `symusic.Score` in any unit, or a `pretty_midi.PrettyMIDI`.
+        source: A path, bytes, an open binary file, a `symusic.Score` in any unit, or a `PrettyMIDI`.
 
     Raises:
-        UserError: If it cannot be read, is not MIDI, is truncated or corrupt, lasts more than 10 hours, or holds
-            more than a million notes.
+        UserError: If it cannot be read, is not MIDI, is truncated or corrupt, lasts more than 10 hours, or
+            holds more than a million notes.
     """
     repairs: Counter[str] = Counter()
     if type(source).__module__.startswith("symusic"):
@@ -106,7 +106,7 @@ def _bytes_of_path(path: Path) -> tuple[bytes, str]:
         raise UserError(f"{path} does not exist; give a Standard MIDI File (.mid)") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read ({reason}); give a Standard MIDI File (.mid)") from None
+        raise UserError(f"{path} cannot be read ({reason}); give a MIDI file (.mid)") from None
 
 
 def _bytes_of_pretty_midi(midi: Any) -> bytes:
@@ -126,6 +126,9 @@ def _checked_score(score: Any) -> symusic.core.ScoreTick:
         raise UserError(f"a score cannot be read from {type(score).__name__}; give a symusic.Score")
     if score.ticks_per_quarter <= 0:
         raise UserError(f"the score has {score.ticks_per_quarter} ticks a quarter note; give 1 or more")
+    tempos = score.tempos.numpy()
+    if tempos["mspq"].min(initial=1) < 1 or not (tempos["time"] >= 0).all():
+        raise UserError("the score has tempos of no length or before its beginning; repair them")
     for index, track in enumerate(score.tracks):
         _check_notes(track.notes.numpy(), f"track {index + 1} ({track.name!r}) of the score")
     if isinstance(score, ScoreTick):
@@ -142,6 +145,8 @@ def _check_notes(notes: dict[str, NDArray[Any]], where: str) -> None:
     times, durations = notes["time"].astype(np.float64), notes["duration"].astype(np.float64)
     if not (np.isfinite(times).all() and np.isfinite(durations).all()):
         raise UserError(f"{where} has notes at NaN or infinity; give finite times")
+    if (times + durations).max(initial=0) > MOST_TICKS:
+        raise UserError(f"{where} has notes after {MOST_TICKS}; the limit is 10 hours, so split it")
     if times.min(initial=0) < 0 or durations.min(initial=0) < 0:
         raise UserError(f"{where} has notes with negative time or length; give 0 or more")
     if notes["pitch"].min(initial=0) < 0 or notes["velocity"].min(initial=1) < 1:
