@@ -1,0 +1,1 @@
+"""Diffusion as functions on tensors and callables."""

@@ -1,0 +1,1 @@
+"""Music to tensors and back."""
