@@ -5,6 +5,7 @@ import pytest
 
 from ondes.audio import Audio
 from ondes.evaluation.velocity import probe_score, probe_velocities, spearman
+from ondes.score import to_notes
 
 
 def crude(gain):
@@ -43,11 +44,10 @@ def test_a_synthesiser_upside_down_scores_minus_one():
 
 
 def test_a_probe_is_one_note_of_a_second():
-    score = probe_score(40, 77).to("second")
-    (note,) = score.tracks[0].notes
-    assert (note.velocity, score.tracks[0].program) == (77, 40)
-    assert note.duration == pytest.approx(1.0)
-    assert note.start == pytest.approx(0.1)
+    notes = to_notes(probe_score(40, 77))
+    assert (notes.velocity.tolist(), notes.program.tolist()) == ([77], [40])
+    assert notes.release_s[0] - notes.onset_s[0] == pytest.approx(1.0)
+    assert notes.onset_s[0] == pytest.approx(0.1)
 
 
 def test_progress_is_told_of_each_note():

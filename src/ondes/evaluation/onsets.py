@@ -1,8 +1,8 @@
 """Score-informed onsets: does energy rise at a note's harmonics where the score says that it begins?
 
 Unlike a transcriber this needs no guess of the notes, so it stays sharp in quartets and bands. Each written
-onset is compared with times and pitches at which no note sounds, by the area under the ROC curve: 0.5 for audio
-that knows nothing of the notes, 1 where every onset rises more than every control.
+onset is compared with times and pitches at which no note sounds, by the area under the ROC curve: 0.5 for
+what knows nothing of the notes, 1 where every onset rises more than every control.
 """
 
 from __future__ import annotations

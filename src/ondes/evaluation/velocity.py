@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ondes.audio import Audio
+from ondes.controls import Controls
 from ondes.evaluation.extras import require
 from ondes.evaluation.loudness import loudness_lufs
+from ondes.score import Notes, Part, notes_to_score
 
 if TYPE_CHECKING:
-    from symusic import Score
-
-    from ondes.audio import Audio
+    from symusic.core import ScoreTick as Score
 
 PROGRAMS = {0: 60, 11: 72, 24: 57, 33: 40, 40: 69, 48: 60, 56: 67, 73: 76}
 """Program and pitch of the probes: piano, vibraphone, guitar, bass, violin, strings, trumpet, flute."""
 
 VELOCITIES = (16, 32, 48, 64, 80, 96, 112, 127)
+ONSET_S = 0.1
 LENGTH_S = 1.0
 HEARD_S = 2.0
 
@@ -70,14 +72,20 @@ def probe_velocities(
 
 def probe_score(program: int, velocity: int) -> Score:
     """A score of one note, a second long, which begins at 0.1 s."""
-    import symusic  # noqa: PLC0415
-
-    score = symusic.Score(480)
-    score.tempos.append(symusic.Tempo(0, 120.0))
-    track = symusic.Track(program=program, name="probe")
-    track.notes.append(symusic.Note(96, round(LENGTH_S * 960), PROGRAMS.get(program, 60), velocity))
-    score.tracks.append(track)
-    return score
+    onset_s = np.array([ONSET_S])
+    note = Notes(
+        onset_s=onset_s,
+        release_s=onset_s + LENGTH_S,
+        key_release_s=onset_s + LENGTH_S,
+        pitch=np.array([PROGRAMS.get(program, 60)]),
+        velocity=np.array([velocity]),
+        program=np.array([program]),
+        is_drum=np.array([False]),
+        part=np.array([0]),
+        parts=(Part("probe", program, False, Controls()),),
+        duration_s=ONSET_S + LENGTH_S,
+    )
+    return notes_to_score(note)
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float:
@@ -91,8 +99,5 @@ def spearman(one: Sequence[float], other: Sequence[float]) -> float:
 
 def _heard_lufs(audio: Audio) -> float:
     """Loudness of the first seconds, so that a tail of silence plays no part."""
-    from ondes.audio import Audio as Sound  # noqa: PLC0415
-
-    return loudness_lufs(
-        Sound(audio.samples[:, : round(HEARD_S * audio.sample_rate_hz)], audio.sample_rate_hz)
-    )
+    heard = audio.samples[:, : round(HEARD_S * audio.sample_rate_hz)]
+    return loudness_lufs(Audio(heard, audio.sample_rate_hz))
