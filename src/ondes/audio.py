@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float32
+from numpy.typing import ArrayLike
 
 from ondes.errors import UserError
+from ondes.ogg import number_stream
 
 if TYPE_CHECKING:
     import soundfile
@@ -57,7 +59,7 @@ class Audio:
         UserError: If the samples are not two-dimensional, hold NaN or infinity, or the rate is not positive.
     """
 
-    samples: NDArray[np.float32]
+    samples: Float32[np.ndarray, "channels time"]
     sample_rate_hz: int
 
     def __post_init__(self) -> None:
@@ -172,7 +174,7 @@ class AudioWriter:
         self._frames = 0
         self._clipped = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> AudioWriter:
         import soundfile  # noqa: PLC0415
 
         container, encoding = FORMATS[self.path.suffix.lower()]
@@ -215,6 +217,8 @@ class AudioWriter:
         try:
             self._close()
             if kind is None and self._partial is not None:
+                if self.path.suffix.lower() == ".ogg":
+                    number_stream(self._partial)
                 os.replace(self._partial, self.path)
                 self._partial = None
         finally:
@@ -222,7 +226,7 @@ class AudioWriter:
         if kind is None and self._clipped:
             log.warning("%s: %d samples exceed full scale and were clipped", self.path, self._clipped)
 
-    def _fitting(self, block: Audio | ArrayLike) -> NDArray[np.float32]:
+    def _fitting(self, block: Audio | ArrayLike) -> Float32[np.ndarray, "channels time"]:
         if isinstance(block, Audio):
             if block.sample_rate_hz != self.sample_rate_hz:
                 raise UserError(
@@ -300,7 +304,7 @@ def _check_size(path: Path, frames: int, channels: int) -> None:
         raise UserError(f"{path}: a WAV file ends at 4 GiB and this audio is longer; write .flac instead")
 
 
-def _checked(samples: ArrayLike, source: str) -> NDArray[np.float32]:
+def _checked(samples: ArrayLike, source: str) -> Float32[np.ndarray, "channels time"]:
     """Samples as 32-bit floats (channels, time), finite or refused."""
     array = np.asarray(samples)
     if array.ndim != 2 or array.shape[0] == 0:

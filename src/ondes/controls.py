@@ -1,17 +1,17 @@
 """What a part's controllers say over time: loudness, place, bend and pedals.
 
 Controller numbers and defaults are those of MIDI 1.0 and General MIDI level 1; the loudness law is that of
-the MMA's "General MIDI Level 1 Developer Guidelines", 40 log10(volume / 127), moved so that the default volume
-is 0 dB.
+the MMA's "General MIDI Level 1 Developer Guidelines", 40 log10(volume / 127), moved so that the default is at
+0 dB.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Bool, Float64, Int64
+from numpy.typing import ArrayLike
 
 VOLUME, PAN, EXPRESSION, SUSTAIN, SOSTENUTO, RESET_ALL = 7, 10, 11, 64, 66, 121
 DATA_COARSE, DATA_FINE, RPN_FINE, RPN_COARSE = 6, 38, 100, 101
@@ -35,23 +35,23 @@ class Steps:
         initial: What it is before the first change.
     """
 
-    times_s: NDArray[np.float64]
-    values: NDArray[np.float64]
+    times_s: Float64[np.ndarray, " events"]
+    values: Float64[np.ndarray, " events"]
     initial: float
 
     @classmethod
-    def constant(cls, value: float) -> Self:
+    def constant(cls, value: float) -> Steps:
         """A number that never changes."""
         return cls(np.zeros(0), np.zeros(0), value)
 
-    def __call__(self, times_s: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, times_s: ArrayLike) -> Float64[np.ndarray, "*times"]:
         """The value at each time, changes at that very time included; the shape is kept."""
         changes = np.searchsorted(self.times_s, np.asarray(times_s, np.float64), side="right")
-        return np.concatenate([[self.initial], self.values])[changes]
+        return np.asarray(np.concatenate([[self.initial], self.values])[changes])
 
-    def shifted(self, shift_s: float) -> Self:
+    def shifted(self, shift_s: float) -> Steps:
         """The same changes, later by `shift_s`."""
-        return type(self)(self.times_s + shift_s, self.values, self.initial)
+        return Steps(self.times_s + shift_s, self.values, self.initial)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +69,22 @@ class Controls:
     sustain: Steps = field(default_factory=lambda: Steps.constant(0.0))
     sostenuto: Steps = field(default_factory=lambda: Steps.constant(0.0))
 
-    def gain_db(self, times_s: ArrayLike) -> NDArray[np.float64]:
+    def gain_db(self, times_s: ArrayLike) -> Float64[np.ndarray, "*times"]:
         """Gain of volume (CC7) and expression (CC11): 0 dB at 100 and 127, never below -60 dB."""
         gain = self.volume(times_s) / DEFAULT_VOLUME * self.expression(times_s) / DEFAULT_EXPRESSION
-        return 40 * np.log10(np.maximum(gain, 10 ** (LEAST_GAIN_DB / 40)))
+        return np.asarray(40 * np.log10(np.maximum(gain, 10 ** (LEAST_GAIN_DB / 40))))
 
-    def pan(self, times_s: ArrayLike) -> NDArray[np.float64]:
+    def pan(self, times_s: ArrayLike) -> Float64[np.ndarray, "*times"]:
         """Place between left (-1) and right (1), by CC10."""
-        return np.maximum((self.pan_position(times_s) - DEFAULT_PAN) / 63, -1)
+        return np.asarray(np.maximum((self.pan_position(times_s) - DEFAULT_PAN) / 63, -1))
 
-    def bend_semitones(self, times_s: ArrayLike) -> NDArray[np.float64]:
+    def bend_semitones(self, times_s: ArrayLike) -> Float64[np.ndarray, "*times"]:
         """How far the pitch is bent."""
         return self.bend(times_s)
 
-    def pedal(self, times_s: ArrayLike) -> NDArray[np.bool_]:
+    def pedal(self, times_s: ArrayLike) -> Bool[np.ndarray, "*times"]:
         """Whether the sustain pedal (CC64) is down."""
-        return self.sustain(times_s) >= PEDAL_DOWN
+        return np.asarray(self.sustain(times_s) >= PEDAL_DOWN)
 
     def shifted(self, shift_s: float) -> Controls:
         """The same changes, later by `shift_s`."""
@@ -92,11 +92,11 @@ class Controls:
 
 
 def controls_from_events(
-    times_s: NDArray[np.float64],
-    numbers: NDArray[np.int64],
-    values: NDArray[np.int64],
-    bend_times_s: NDArray[np.float64],
-    bends: NDArray[np.int64],
+    times_s: Float64[np.ndarray, " events"],
+    numbers: Int64[np.ndarray, " events"],
+    values: Int64[np.ndarray, " events"],
+    bend_times_s: Float64[np.ndarray, " bends"],
+    bends: Int64[np.ndarray, " bends"],
 ) -> Controls:
     """Controls from the controller events of a part.
 
@@ -127,11 +127,11 @@ def controls_from_events(
 
 
 def _bend(
-    times_s: NDArray[np.float64],
-    numbers: NDArray[np.int64],
-    values: NDArray[np.int64],
-    bend_times_s: NDArray[np.float64],
-    bends: NDArray[np.int64],
+    times_s: Float64[np.ndarray, " events"],
+    numbers: Int64[np.ndarray, " events"],
+    values: Int64[np.ndarray, " events"],
+    bend_times_s: Float64[np.ndarray, " bends"],
+    bends: Int64[np.ndarray, " bends"],
 ) -> Steps:
     """Bend in semitones: the wheel times the range in force."""
     resets = times_s[numbers == RESET_ALL]
@@ -144,7 +144,11 @@ def _bend(
     return Steps(changes, wheel(changes) / 8192 * ranges(changes), 0.0)
 
 
-def _bend_range(times_s: NDArray[np.float64], numbers: NDArray[np.int64], values: NDArray[np.int64]) -> Steps:
+def _bend_range(
+    times_s: Float64[np.ndarray, " events"],
+    numbers: Int64[np.ndarray, " events"],
+    values: Int64[np.ndarray, " events"],
+) -> Steps:
     """Semitones at a full bend: data entry while registered parameter 0 is selected."""
     chosen = np.isin(numbers, (DATA_COARSE, DATA_FINE, RPN_FINE, RPN_COARSE, NRPN_FINE, NRPN_COARSE))
     semitones, cents = DEFAULT_BEND_RANGE, 0.0
@@ -165,14 +169,14 @@ def _bend_range(times_s: NDArray[np.float64], numbers: NDArray[np.int64], values
 
 
 def pedalled_ends(
-    onsets: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    pitches: NDArray[np.int64],
+    onsets: Int64[np.ndarray, " notes"],
+    ends: Int64[np.ndarray, " notes"],
+    pitches: Int64[np.ndarray, " notes"],
     *,
-    sustain: tuple[NDArray[np.int64], NDArray[np.bool_]],
-    sostenuto: tuple[NDArray[np.int64], NDArray[np.bool_]],
+    sustain: tuple[Int64[np.ndarray, " moves"], Bool[np.ndarray, " moves"]],
+    sostenuto: tuple[Int64[np.ndarray, " turns"], Bool[np.ndarray, " turns"]],
     last: int,
-) -> NDArray[np.int64]:
+) -> Int64[np.ndarray, " notes"]:
     """When the notes of one part stop, pedals counted as fingers.
 
     A key that comes up while the sustain pedal is down sounds until that comes up. The sostenuto pedal does
@@ -198,23 +202,28 @@ def pedalled_ends(
 
 
 def _pedal_moves(
-    times: NDArray[np.int64], down: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    times: Int64[np.ndarray, " moves"], down: Bool[np.ndarray, " moves"]
+) -> tuple[Int64[np.ndarray, " presses"], Int64[np.ndarray, " lifts"]]:
     """When a pedal goes down and when it comes up, in turns; it begins up."""
     before = np.concatenate([[False], down[:-1]]) if len(down) else down
     return times[down & ~before], times[~down & before]
 
 
 def _next_lift(
-    presses: NDArray[np.int64], lifts: NDArray[np.int64], times: NDArray[np.int64], last: int
-) -> NDArray[np.int64]:
+    presses: Int64[np.ndarray, " presses"],
+    lifts: Int64[np.ndarray, " lifts"],
+    times: Int64[np.ndarray, " notes"],
+    last: int,
+) -> Int64[np.ndarray, " notes"]:
     """Where the pedal is down, when it next comes up; otherwise the times themselves."""
     lifted = np.searchsorted(lifts, times, side="right")
     down = np.searchsorted(presses, times, side="right") > lifted
     return np.where(down, np.concatenate([lifts, [last]])[lifted], times)
 
 
-def _next_strikes(onsets: NDArray[np.int64], pitches: NDArray[np.int64]) -> NDArray[np.int64]:
+def _next_strikes(
+    onsets: Int64[np.ndarray, " notes"], pitches: Int64[np.ndarray, " notes"]
+) -> Int64[np.ndarray, " notes"]:
     """When each note's pitch is struck next after its own onset; far in the future if never."""
     keys = pitches << 40 | onsets
     strikes = np.concatenate([np.unique(keys), [np.iinfo(np.int64).max]])

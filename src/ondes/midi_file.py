@@ -12,18 +12,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int64
 
 from ondes.errors import UserError
 
 MOST_BYTES = 16 * 2**20
 """A million notes fit in half of this."""
+MOST_TRACKS = 4096
 MOST_TICKS = 2**31 - 1
 """symusic counts ticks in 32 bits."""
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, PITCH_BEND = 0x8, 0x9, 0xB, 0xC, 0xE
-TEXT, TRACK_NAME, LYRIC, MARKER, PORT, END_OF_TRACK, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = (
-    *(0x01, 0x03, 0x05, 0x06, 0x21, 0x2F, 0x51, 0x58, 0x59),
+TRACK_NAME, MARKER, PORT, END_OF_TRACK, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = (
+    *(0x03, 0x06, 0x21, 0x2F, 0x51, 0x58, 0x59),
 )
 
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
@@ -37,14 +38,14 @@ class FileTrack:
     time << 24 | status byte << 16 | first data byte << 8 | second data byte.
     """
 
-    packed: array[int] = field(default_factory=lambda: array("q"))
+    packed: array = field(default_factory=lambda: array("q"))
     metas: list[tuple[int, int, bytes]] = field(default_factory=list)
     end: int = 0
 
-    def events(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Time in ticks, status byte, first and second data byte of every channel event."""
+    def events(self) -> Int64[np.ndarray, "4 events"]:
+        """Rows of time in ticks, status byte, first and second data byte of every channel event."""
         packed = np.frombuffer(self.packed, np.int64) if self.packed else np.zeros(0, np.int64)
-        return packed >> 24, packed >> 16 & 0xFF, packed >> 8 & 0xFF, packed & 0xFF
+        return np.stack([packed >> 24, packed >> 16 & 0xFF, packed >> 8 & 0xFF, packed & 0xFF])
 
 
 @dataclass(eq=False)
@@ -79,6 +80,8 @@ def parse_midi(data: bytes, name: str) -> MidiFile:
     data, kind, declared, division, position = _header(data, name)
     tracks: list[FileTrack] = []
     while position < len(data):
+        if len(tracks) == MOST_TRACKS:
+            raise UserError(f"{name} has more than {MOST_TRACKS} tracks; merge them")
         position, chunk = _chunk(data, position, len(tracks) + 1, name, repairs)
         if chunk is not None:
             tracks.append(_track(chunk, position - len(chunk), f"{name}: track {len(tracks) + 1}", repairs))

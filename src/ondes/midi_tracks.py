@@ -8,17 +8,17 @@ SMPTE time and no sequence of patterns in a format 2 file.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int64
 
 from ondes.errors import UserError
 from ondes.midi_file import (
     CONTROL,
     KEY_SIGNATURE,
-    LYRIC,
     MARKER,
     MOST_TICKS,
     NOTE_OFF,
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     import symusic.core
 
 MOST_NOTES = 1_000_000
-MOST_CONTROLS = 8_000_000
+MOST_PARTS = 1024
+MOST_CONTROLS = 4_000_000
+"""Copies for several programs and tracks included."""
 LONGEST_TEXT = 200
 DRUM_CHANNEL = 9
 BEND = 128
@@ -52,24 +54,31 @@ GROUP[[38, 98, 99, 100, 101]] = 6
 NO_NOTES = -1
 """Stands for the programs of a track that has no notes on a channel."""
 
-Table = NDArray[np.int64]
+
+Moves = Int64[np.ndarray, "4 moves"]
+"""Rows of time in ticks; 0 for up, 1 for down, 2 for all keys up; pitch; velocity."""
+Changes = Int64[np.ndarray, "2 changes"]
+"""Rows of time and program."""
+Events = Int64[np.ndarray, "3 events"]
+"""Rows of time, controller (128 for pitch bend) and value."""
+KeyedNotes = Int64[np.ndarray, "4 notes"]
+"""Rows of onset, duration, pitch and velocity."""
 
 
 @dataclass(eq=False)
 class ChannelTrack:
-    """What one track of a file says on one channel.
+    """What one track of a file says on one channel, in file order.
 
-    `keys` has rows (time, 0 up | 1 down | 2 all up, pitch, velocity), `programs` (time, program) and
-    `controls` (time, number, value), all in file order.
+    Tracks of one `pool` share an instrument's channel.
     """
 
     track: int
     channel: int
-    pool: tuple[int, ...]
+    pool: tuple[int, int]
     end: int
-    keys: Table
-    programs: Table
-    controls: Table
+    moves: Moves
+    programs: Changes
+    controls: Events
 
 
 def score_of(file: MidiFile, name: str) -> symusic.core.ScoreTick:
@@ -88,7 +97,7 @@ def score_of(file: MidiFile, name: str) -> symusic.core.ScoreTick:
     channels = [
         channel for index, start in enumerate(starts) for channel in _channel_tracks(file, index, start)
     ]
-    if sum(np.count_nonzero(channel.keys[:, 1] == 1) for channel in channels) > MOST_NOTES:
+    if sum(np.count_nonzero(channel.moves[1] == 1) for channel in channels) > MOST_NOTES:
         raise UserError(f"{name} holds more than {MOST_NOTES} notes; split it")
     score = ScoreTick(file.division if not file.frames_per_second else _ticks_per_second(file)[0])
     _add_metas(score, file, starts)
@@ -119,93 +128,82 @@ def _channel_tracks(file: MidiFile, index: int, start: int) -> list[ChannelTrack
     """A track's channels that say anything."""
     track = file.tracks[index]
     time, status, first, second = track.events()
-    time = time + start
-    kind, channel = status >> 4, status & 15
+    events = np.stack([time + start, status >> 4, first, second])
     port = next((data[0] for _, meta, data in track.metas if meta == PORT and data), 0)
     found = []
-    for number in np.unique(channel).tolist():
-        own = channel == number
-        pool = (index, number) if file.kind == 2 else (-1 - port, number)
+    for channel in np.unique(status & 15).tolist():
+        own = events[:, status & 15 == channel]
+        pool = (index, channel) if file.kind == 2 else (-1 - port, channel)
+        programs = own[:, own[1] == PROGRAM][[0, 2]]
         found.append(
-            ChannelTrack(
-                index,
-                number,
-                pool,
-                start + track.end,
-                _keys(time[own], kind[own], first[own], second[own]),
-                np.stack([time, first], axis=1)[own & (kind == PROGRAM)],
-                _control_rows(time[own], kind[own], first[own], second[own]),
-            )
+            ChannelTrack(index, channel, pool, start + track.end, _moves(own), programs, _controls(own))
         )
     return found
 
 
-def _keys(time: Table, kind: Table, first: Table, second: Table) -> Table:
-    """Rows (time, 0 up | 1 down | 2 all up, pitch, velocity)."""
+def _moves(events: Int64[np.ndarray, "4 messages"]) -> Moves:
+    """The moves of keys among channel events."""
+    time, kind, first, second = events
     moves = np.full(len(time), -1)
     moves[(kind == NOTE_OFF) | (kind == NOTE_ON) & (second == 0)] = 0
     moves[(kind == NOTE_ON) & (second > 0)] = 1
     moves[(kind == CONTROL) & np.isin(first, ALL_OFF)] = 2
-    return np.stack([time, moves, first, second], axis=1)[moves >= 0]
+    return np.stack([time, moves, first, second])[:, moves >= 0]
 
 
-def _control_rows(time: Table, kind: Table, first: Table, second: Table) -> Table:
-    """Rows (time, number, value), pitch bends as number 128."""
+def _controls(events: Int64[np.ndarray, "4 messages"]) -> Events:
+    """The controllers and pitch bends among channel events."""
+    time, kind, first, second = events
     bends = kind == PITCH_BEND
     number = np.where(bends, BEND, first)
     value = np.where(bends, (second << 7 | first) - 8192, second)
-    return np.stack([time, number, value], axis=1)[bends | (kind == CONTROL)]
+    return np.stack([time, number, value])[:, bends | (kind == CONTROL)]
 
 
 def _add_tracks(
     score: symusic.core.ScoreTick, channels: list[ChannelTrack], file: MidiFile, name: str
 ) -> None:
     """One track of the score for each program that notes of a channel use."""
+    names = [next((text for _, text in _texts(track, TRACK_NAME) if text), "") for track in file.tracks]
     programs = _programs_in_force(channels)
-    controls = _controls_in_force(channels, programs)
-    names = [_track_text(track, TRACK_NAME) for track in file.tracks]
-    lyrics = {index: _texts(track, LYRIC) for index, track in enumerate(file.tracks)}
     copied = 0
-    for channel, own_programs, own_controls in zip(channels, programs, controls, strict=True):
-        notes = pair_keys(channel.keys, channel.end, file.repairs)
-        if not len(notes):
-            continue
-        change = np.searchsorted(own_programs[:, 0], notes[:, 0], side="right")
-        of_note = np.concatenate([[0], own_programs[:, 1]])[change]
+    in_force = _controls_in_force(channels, programs)
+    for channel, changes, controls in zip(channels, programs, in_force, strict=True):
+        notes = pair_keys(channel.moves, channel.end, file.repairs)
+        of_note = _programs_at(notes[0], changes)
         is_drum = channel.channel == DRUM_CHANNEL
         if is_drum:
-            of_note[:] = of_note[0]
-        used = np.unique(of_note).tolist()
-        copied += len(own_controls) * len(used)
-        if copied > MOST_CONTROLS:
-            raise UserError(f"{name} holds more than {MOST_CONTROLS} controller events; thin them out")
-        for program in used:
-            track = _new_track(
-                names[channel.track], program, is_drum, notes[of_note == program], own_controls
-            )
-            for time, text in lyrics.pop(channel.track, ()):
-                _add_text(track.lyrics, time + channel.end - file.tracks[channel.track].end, text)
+            of_note = of_note[:1].repeat(len(of_note))
+        for program in np.unique(of_note).tolist():
+            copied += controls.shape[1]
+            if len(score.tracks) == MOST_PARTS or copied > MOST_CONTROLS:
+                raise UserError(
+                    f"{name} holds more than {MOST_PARTS} instruments, or {MOST_CONTROLS} controller events "
+                    "for them; split it"
+                )
+            track = _new_track(notes[:, of_note == program], controls)
+            track.name, track.program, track.is_drum = names[channel.track], program, is_drum
             score.tracks.append(track)
 
 
-def pair_keys(keys: Table, end: int, repairs: Counter[str]) -> Table:
+def pair_keys(moves: Moves, end: int, repairs: Counter[str]) -> KeyedNotes:
     """Notes from the moves of keys: each key-up ends the oldest note of its pitch.
 
     A note that is never ended stops with the last key-up of its pitch, or else with the track.
 
     Args:
-        keys: Rows (time, 0 up | 1 down | 2 all up, pitch, velocity), in file order.
+        moves: What the keys do, in file order.
         end: End of the track in ticks.
         repairs: Where to count what was wrong.
 
     Returns:
-        Rows (onset, duration, pitch, velocity), sorted by onset.
+        The notes, sorted by onset.
     """
     sounding: defaultdict[int, deque[int]] = defaultdict(deque)
     last_up: dict[int, int] = {}
-    ends = [-1] * len(keys)
+    ends = [end] * moves.shape[1]
     idle = 0
-    for index, (time, move, pitch, _) in enumerate(keys.tolist()):
+    for index, (time, move, pitch) in enumerate(zip(*moves[:3].tolist(), strict=True)):
         if move == 1:
             sounding[pitch].append(index)
         elif move == 0:
@@ -220,57 +218,77 @@ def pair_keys(keys: Table, end: int, repairs: Counter[str]) -> Table:
                     ends[queue.pop()] = time
     for pitch, queue in sounding.items():
         for index in queue:
-            ends[index] = last_up[pitch] if last_up.get(pitch, -1) >= keys[index, 0] else end
+            if last_up.get(pitch, -1) >= moves[0, index]:
+                ends[index] = last_up[pitch]
         repairs["notes without an end ended with their pitch or track"] += len(queue)
     repairs["ends of notes that had not begun ignored"] += idle
-    down = keys[:, 1] == 1
-    notes = keys[down].copy()
-    notes[:, 1] = np.array(ends, np.int64)[down] - notes[:, 0]
-    repairs["notes of no length given 1 ms"] += int(np.count_nonzero(notes[:, 1] == 0))
-    return notes
+    onset, _, pitch, velocity = moves[:, moves[1] == 1]
+    duration = np.array(ends, np.int64)[moves[1] == 1] - onset
+    repairs["notes of no length given 1 ms"] += int(np.count_nonzero(duration == 0))
+    return np.stack([onset, duration, pitch, velocity])
 
 
-def _programs_in_force(channels: list[ChannelTrack]) -> list[Table]:
-    """Rows (time, program) of each: its own changes, or else those that other tracks make on the channel."""
-    pools: defaultdict[tuple[int, ...], list[Table]] = defaultdict(list)
+def _programs_in_force(channels: list[ChannelTrack]) -> list[Changes]:
+    """Program changes of each: its own, or else those that other tracks make on the channel."""
+    pools: defaultdict[tuple[int, int], list[Changes]] = defaultdict(list)
     for channel in channels:
         pools[channel.pool].append(channel.programs)
     merged = {pool: _by_time(tables) for pool, tables in pools.items()}
-    return [channel.programs if len(channel.programs) else merged[channel.pool] for channel in channels]
+    return [channel.programs if channel.programs.size else merged[channel.pool] for channel in channels]
 
 
-def _controls_in_force(channels: list[ChannelTrack], programs: list[Table]) -> list[Table]:
-    """Rows (time, number, value) of each: its own, and those of controllers that only other tracks use.
+def _programs_at(times: Int64[np.ndarray, " times"], changes: Changes) -> Int64[np.ndarray, " times"]:
+    """The program in force at each time, 0 before the first change."""
+    if not changes.size:
+        return np.zeros(len(times), np.int64)
+    change = np.searchsorted(changes[0], times, side="right")
+    return np.where(change > 0, changes[1][change - 1], 0)
 
-    Others are tracks of the same channel which play nothing on it, or which play the same programs on it: the
+
+def _controls_in_force(channels: list[ChannelTrack], programs: list[Changes]) -> Iterator[Events]:
+    """Controllers of each: its own, and those of numbers that only other tracks use.
+
+    Others are tracks of the same channel which play nothing on it, or which begin with the same program: the
     other hand of a piano. Tracks that merely reuse a channel with their own program keep to themselves.
     """
     kinds = [
-        (*channel.pool, *(own[:, 1].tolist() if len(channel.keys) else [NO_NOTES]))
-        for channel, own in zip(channels, programs, strict=True)
+        (*channel.pool, _first_program(channel, changes))
+        for channel, changes in zip(channels, programs, strict=True)
     ]
-    pools: defaultdict[tuple[int, ...], list[Table]] = defaultdict(list)
+    pools: defaultdict[tuple[int, int, int], defaultdict[int, list[Events]]]
+    pools = defaultdict(lambda: defaultdict(list))
     for channel, kind in zip(channels, kinds, strict=True):
-        pools[kind].append(channel.controls)
-    merged = {kind: _by_time(tables) for kind, tables in pools.items()}
-    found = []
+        groups = GROUP[channel.controls[1]]
+        for group in np.unique(groups).tolist():
+            pools[kind][group].append(channel.controls[:, groups == group])
+    merged = {
+        kind: {group: _by_time(tables) for group, tables in pool.items()} for kind, pool in pools.items()
+    }
     for channel, kind in zip(channels, kinds, strict=True):
-        silent = merged.get((*channel.pool, NO_NOTES))
-        others = merged[kind] if silent is None else _by_time([silent, merged[kind]])
-        inherited = others[~np.isin(GROUP[others[:, 1]], GROUP[channel.controls[:, 1]])]
-        found.append(_by_time([inherited, channel.controls]) if len(inherited) else channel.controls)
-    return found
+        own = set(np.unique(GROUP[channel.controls[1]]).tolist())
+        silent = (*channel.pool, NO_NOTES)
+        inherited = [
+            events
+            for other in dict.fromkeys((silent, kind))
+            for group, events in merged.get(other, {}).items()
+            if group not in own
+        ]
+        yield _by_time([*inherited, channel.controls]) if inherited else channel.controls
 
 
-def _by_time(tables: list[Table]) -> Table:
-    """Rows of all tables in order of time; at one time in order of the tables."""
-    rows = np.concatenate(tables)
-    return rows[np.argsort(rows[:, 0], kind="stable")]
+def _first_program(channel: ChannelTrack, changes: Changes) -> int:
+    """The program of the first note, or `NO_NOTES`."""
+    onsets = channel.moves[0, channel.moves[1] == 1]
+    return int(_programs_at(onsets[:1], changes)[0]) if len(onsets) else NO_NOTES
 
 
-def _new_track(
-    name: str, program: int, is_drum: bool, notes: Table, controls: Table
-) -> symusic.core.TrackTick:
+def _by_time(tables: list[Int64[np.ndarray, "rows _"]]) -> Int64[np.ndarray, "rows columns"]:
+    """Columns of all tables in order of time; at one time in order of the tables."""
+    columns = np.concatenate(tables, axis=1)
+    return columns[:, np.argsort(columns[0], kind="stable")]
+
+
+def _new_track(notes: KeyedNotes, controls: Events) -> symusic.core.TrackTick:
     from symusic.core import (  # noqa: PLC0415
         ControlChangeTickList,
         NoteTickList,
@@ -278,16 +296,16 @@ def _new_track(
         TrackTick,
     )
 
-    track = TrackTick(name, program, is_drum)
-    onset, duration, pitch, velocity = notes.T
+    track = TrackTick()
+    time, duration, pitch, velocity = notes
     track.notes = NoteTickList.from_numpy(
-        onset.astype(np.int32), duration.astype(np.int32), pitch.astype(np.int8), velocity.astype(np.int8)
+        time.astype(np.int32), duration.astype(np.int32), pitch.astype(np.int8), velocity.astype(np.int8)
     )
-    time, number, value = controls[controls[:, 1] != BEND].T
+    time, number, value = controls[:, controls[1] != BEND]
     track.controls = ControlChangeTickList.from_numpy(
         time.astype(np.int32), number.astype(np.uint8), value.astype(np.uint8)
     )
-    time, _, value = controls[controls[:, 1] == BEND].T
+    time, _, value = controls[:, controls[1] == BEND]
     track.pitch_bends = PitchBendTickList.from_numpy(time.astype(np.int32), value.astype(np.int32))
     return track
 
@@ -297,14 +315,14 @@ def _add_metas(score: symusic.core.ScoreTick, file: MidiFile, starts: list[int])
     from symusic.core import TempoTick  # noqa: PLC0415
 
     if file.frames_per_second:
-        score.tempos.append(TempoTick(0, _ticks_per_second(file)[1]))
+        score.tempos.append(TempoTick(0, mspq=_ticks_per_second(file)[1]))
     for start, track in zip(starts, file.tracks, strict=True):
         if file.kind == 2 and not file.frames_per_second:
-            score.tempos.append(TempoTick(start, DEFAULT_TEMPO_US))
+            score.tempos.append(TempoTick(start, mspq=DEFAULT_TEMPO_US))
         for time, kind, data in track.metas:
             if kind == TEMPO and not file.frames_per_second:
                 if len(data) == 3 and any(data):
-                    score.tempos.append(TempoTick(start + time, int.from_bytes(data, "big")))
+                    score.tempos.append(TempoTick(start + time, mspq=int.from_bytes(data, "big")))
                 else:
                     file.repairs["impossible tempos ignored"] += 1
             else:
@@ -335,15 +353,12 @@ def _texts(track: FileTrack, kind: int) -> list[tuple[int, str]]:
     return [(time, decode_text(data)) for time, meta, data in track.metas if meta == kind]
 
 
-def _track_text(track: FileTrack, kind: int) -> str:
-    return next((text for _, text in _texts(track, kind) if text), "")
-
-
 def decode_text(data: bytes) -> str:
     """Text of a file as UTF-8 or else Latin-1; on one line, without control characters, shortened."""
-    data = data[: 4 * LONGEST_TEXT]
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_TEXT]
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * LONGEST_TEXT]).split())[
+        :LONGEST_TEXT
+    ]

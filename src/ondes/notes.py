@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int64
 
 from ondes.controls import Controls
 from ondes.errors import UserError
@@ -41,21 +41,21 @@ class Notes:
         duration_s: End of the last event of the score.
     """
 
-    onset_s: NDArray[np.float64]
-    release_s: NDArray[np.float64]
-    key_release_s: NDArray[np.float64]
-    pitch: NDArray[np.int64]
-    velocity: NDArray[np.int64]
-    program: NDArray[np.int64]
-    is_drum: NDArray[np.bool_]
-    part: NDArray[np.int64]
+    onset_s: Float64[np.ndarray, " notes"]
+    release_s: Float64[np.ndarray, " notes"]
+    key_release_s: Float64[np.ndarray, " notes"]
+    pitch: Int64[np.ndarray, " notes"]
+    velocity: Int64[np.ndarray, " notes"]
+    program: Int64[np.ndarray, " notes"]
+    is_drum: Bool[np.ndarray, " notes"]
+    part: Int64[np.ndarray, " notes"]
     parts: tuple[Part, ...]
     duration_s: float
 
     def __len__(self) -> int:
         return len(self.onset_s)
 
-    def select(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Notes:
+    def select(self, mask: Bool[np.ndarray, " notes"] | Int64[np.ndarray, " chosen"]) -> Notes:
         """The chosen notes, with all parts and the same duration.
 
         Args:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64
 
 from ondes.controls import (
     DATA_COARSE,
@@ -97,7 +97,7 @@ def _parts(tracks: Sequence[symusic.core.TrackTick], tempo: TempoMap) -> tuple[P
 
 def _controller_events(
     track: symusic.core.TrackTick,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Int64[np.ndarray, " events"], Int64[np.ndarray, " events"], Int64[np.ndarray, " events"]]:
     """Times in ticks, numbers and values, in order of time; spans of pedal count where CC64 does not."""
     events = track.controls.numpy()
     times, numbers, values = (events[name].astype(np.int64) for name in ("time", "number", "value"))
@@ -123,7 +123,7 @@ def _controls(track: symusic.core.TrackTick, tempo: TempoMap) -> Controls:
     )
 
 
-def _track_notes(track: symusic.core.TrackTick, last: int) -> NDArray[np.int64]:
+def _track_notes(track: symusic.core.TrackTick, last: int) -> Int64[np.ndarray, "notes 5"]:
     """One row a note: onset, end with pedals, end as written, pitch, velocity; times in ticks."""
     notes = track.notes.numpy()
     onsets, pitches, velocities = (notes[name].astype(np.int64) for name in ("time", "pitch", "velocity"))
@@ -132,7 +132,7 @@ def _track_notes(track: symusic.core.TrackTick, last: int) -> NDArray[np.int64]:
         return np.stack([onsets, key_ends, key_ends, pitches, velocities], axis=1)
     times, numbers, values = _controller_events(track)
 
-    def pedal(number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def pedal(number: int) -> tuple[Int64[np.ndarray, " events"], Bool[np.ndarray, " events"]]:
         chosen = (numbers == number) | (numbers == RESET_ALL)
         return times[chosen], (numbers[chosen] == number) & (values[chosen] >= PEDAL_DOWN)
 
@@ -166,7 +166,7 @@ def notes_to_score(notes: Notes) -> symusic.core.ScoreTick:
     return score
 
 
-def _ticks(times_s: NDArray[np.float64]) -> NDArray[np.int32]:
+def _ticks(times_s: Float64[np.ndarray, "*times"]) -> Int32[np.ndarray, "*times"]:
     return np.round(np.maximum(times_s, 0) * TICKS_PER_SECOND).astype(np.int32)
 
 

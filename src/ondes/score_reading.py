@@ -50,10 +50,10 @@ def read_score(source: ScoreSource) -> symusic.core.ScoreTick:
 def read_score_with_report(source: ScoreSource) -> tuple[symusic.core.ScoreTick, RepairReport]:
     """A score in ticks from whatever holds one, and what had to be repaired.
 
-    Standard MIDI Files of format 0, 1 and 2, in musical or SMPTE time, also wrapped in RIFF. Each track of a
+    Standard MIDI Files of format 0, 1 and 2, in musical or SMPTE time, also in RIFF: each track of a
     file becomes one track of the score for every channel and program its notes use; channel 10 is drums.
-    Controllers of a channel that lie in another track are copied to the tracks that lack them. The patterns of
-    format 2 follow one another.
+    Controllers of a channel that lie in another track are copied to the tracks that lack them. The patterns
+    of format 2 follow one another. Lyrics are not kept.
 
     Args:
         source: A path, bytes, an open binary file, a `symusic.Score` in any unit, or a `PrettyMIDI`.
@@ -91,8 +91,8 @@ def _bytes_of(source: ScoreSource) -> tuple[bytes, str]:
     if hasattr(source, "instruments") and hasattr(source, "write"):
         return _bytes_of_pretty_midi(source), "the PrettyMIDI score"
     raise UserError(
-        f"a score cannot be read from {type(source).__name__}; give a path, bytes, a binary file, a symusic.Score "
-        "or a PrettyMIDI"
+        f"a score cannot be read from {type(source).__name__}; give a path, bytes, a binary file, a "
+        "symusic.Score or a PrettyMIDI"
     )
 
 

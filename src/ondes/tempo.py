@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int, Int64
 
 if TYPE_CHECKING:
     import symusic.core
@@ -25,12 +25,12 @@ class TempoMap:
         tick_s: Length of a tick from each change on, (changes,).
     """
 
-    ticks: NDArray[np.int64]
-    seconds: NDArray[np.float64]
-    tick_s: NDArray[np.float64]
+    ticks: Int64[np.ndarray, " changes"]
+    seconds: Float64[np.ndarray, " changes"]
+    tick_s: Float64[np.ndarray, " changes"]
 
     @classmethod
-    def of(cls, score: symusic.core.ScoreTick) -> Self:
+    def of(cls, score: symusic.core.ScoreTick) -> TempoMap:
         """The map of a score in ticks; of several tempos at one tick the last counts."""
         tempos = score.tempos.numpy()
         times = np.concatenate([[0], tempos["time"].astype(np.int64)])
@@ -46,7 +46,7 @@ class TempoMap:
         seconds = np.concatenate([[0.0], np.cumsum(np.diff(times) * tick_s[:-1])])
         return cls(times, seconds, tick_s)
 
-    def to_seconds(self, ticks: NDArray[np.integer]) -> NDArray[np.float64]:
+    def to_seconds(self, ticks: Int[np.ndarray, "*times"]) -> Float64[np.ndarray, "*times"]:
         """Times in seconds; the shape is kept."""
         change = np.searchsorted(self.ticks, ticks, side="right") - 1
-        return self.seconds[change] + (ticks - self.ticks[change]) * self.tick_s[change]
+        return np.asarray(self.seconds[change] + (ticks - self.ticks[change]) * self.tick_s[change])
