@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 SAMPLE_RATE_HZ = 44100
 
-Reverb = Literal["dry", "light"]
-Backend = Literal["auto", "midirenderer", "fluidsynth"]
 BACKENDS = ("auto", "midirenderer", "fluidsynth")
 
 REVERB_SENDS = {"dry": 0, "light": 40}
@@ -71,6 +69,7 @@ SOUNDFONT_FOLDERS = (
 SOUNDFONT_NAMES = ("FluidR3_GM.sf2", "default-GM.sf2", "default.sf2", "*.sf2", "*.sf3")
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Plays scores with one SoundFont."""
 
@@ -82,7 +81,7 @@ class Renderer(Protocol):
         """SHA-256 of the SoundFont file, hexadecimal."""
         ...
 
-    def render(self, score: ScoreTick | Notes, *, reverb: Reverb = "dry") -> Audio:
+    def render(self, score: ScoreTick | Notes, *, reverb: str = "dry") -> Audio:
         """The sound of a score: 44.1 kHz, stereo, as long as its notes plus `tail_s`, never clipped.
 
         The level is midirenderer's at CC7 = 100 with its own gain: a single piano note at velocity 100 peaks
@@ -128,7 +127,7 @@ class MidirendererRenderer:
     def _bytes(self) -> bytes:
         return self.soundfont.read_bytes()
 
-    def render(self, score: ScoreTick | Notes, *, reverb: Reverb = "dry") -> Audio:
+    def render(self, score: ScoreTick | Notes, *, reverb: str = "dry") -> Audio:
         """See `Renderer.render`."""
         send = _reverb_send(reverb)
         notes = _notes(score)
@@ -193,7 +192,7 @@ class FluidsynthRenderer:
         """SHA-256 of the SoundFont file, hexadecimal."""
         return file_hash(self.soundfont)
 
-    def render(self, score: ScoreTick | Notes, *, reverb: Reverb = "dry") -> Audio:
+    def render(self, score: ScoreTick | Notes, *, reverb: str = "dry") -> Audio:
         """See `Renderer.render`."""
         send = _reverb_send(reverb)
         notes = _notes(score)
@@ -204,7 +203,7 @@ class FluidsynthRenderer:
             _add(mix, self._play(midi, reverb).T[:, FLUIDSYNTH_DELAY_SAMPLES:])
         return Audio(mix, SAMPLE_RATE_HZ)
 
-    def _play(self, midi: bytes, reverb: Reverb) -> NDArray[np.float32]:
+    def _play(self, midi: bytes, reverb: str) -> NDArray[np.float32]:
         """Samples (time, 2) at 44.1 kHz."""
         import soundfile  # noqa: PLC0415
 
@@ -226,8 +225,9 @@ class FluidsynthRenderer:
             samples, _ = soundfile.read(wave, dtype="float32", always_2d=True)
             return np.asarray(samples, np.float32)
 
-    def _command(self, reverb: Reverb) -> list[str]:
+    def _command(self, reverb: str) -> list[str]:
         settings = {
+            "synth.default-soundfont": os.devnull,  # or a broken SoundFont is silently replaced by another one
             "synth.polyphony": 4096,
             "synth.reverb.active": int(reverb != "dry"),
             "synth.chorus.active": 0,
