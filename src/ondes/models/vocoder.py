@@ -75,9 +75,10 @@ class BinPredictions(NamedTuple):
     Attributes:
         log_magnitude: Natural logarithm of the magnitude, one a channel: (batch, channels, bins, frames).
         carry: Complex factors on the phasors of the frame before, at the bin below, the bin itself and the bin above:
-            (batch, 3, bins, frames).
-        fresh: Complex phasor that needs no past, as an onset has it: (batch, bins, frames).
-        spread: Expected phasor of left over right; its length is their coherence: (batch, bins, frames).
+            (batch, 3, tonal bins, frames).
+        fresh: Complex phasor that needs no past, as an onset has it: (batch, tonal bins, frames).
+        spread: Expected phasor of left over right; its length is their coherence:
+            (batch, tonal bins, frames).
     """
 
     log_magnitude: Tensor
@@ -143,6 +144,7 @@ class Vocoder(ModelMixin, ConfigMixin):
         fft_size: Samples in a frame.
         hop_samples: Samples from frame to frame.
         bands: Mel bands.
+        tonal_bins: Bins whose phases are predicted; those above, mostly noise in music, take a random walk.
     """
 
     config_name = "config.json"
@@ -158,9 +160,11 @@ class Vocoder(ModelMixin, ConfigMixin):
         fft_size: int = 2048,
         hop_samples: int = 512,
         bands: int = 128,
+        tonal_bins: int = 512,
     ) -> None:
         super().__init__()
         self.spec = MelSpec(sample_rate_hz, fft_size, hop_samples, bands)
+        self.tonal_bins = tonal_bins
         self.bins = fft_size // 2 + 1
         self.reach_frames = (blocks + 1) * (kernel_frames // 2)
         """Frames on either side that can change the predictions for a frame."""
@@ -171,10 +175,10 @@ class Vocoder(ModelMixin, ConfigMixin):
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.gain = nn.Linear(width, 2 * self.bins)
-        self.phasors = nn.Linear(width, 2 * 5 * self.bins)
+        self.phasors = nn.Linear(width, 2 * 5 * tonal_bins)
         self.register_buffer("interpolate", mel_inverse(self.spec), persistent=False)
         self.register_buffer(
-            "turns", torch.view_as_real(centre_turns(self.bins, self.spec)), persistent=False
+            "turns", torch.view_as_real(centre_turns(tonal_bins, self.spec)), persistent=False
         )
         nn.init.zeros_(self.gain.weight)
         nn.init.zeros_(self.gain.bias)
@@ -191,7 +195,7 @@ class Vocoder(ModelMixin, ConfigMixin):
         features = self.norm(features.transpose(1, 2))
         gain = self.gain(features).float().view(batch, frames, 2, self.bins).permute(0, 2, 3, 1)
         envelope = (self.interpolate @ log_mel.float().exp()).clamp(min=1e-7)
-        phasors = self.phasors(features).float().view(batch, frames, 5, self.bins, 2).permute(0, 2, 3, 1, 4)
+        phasors = self.phasors(features).float().view(batch, frames, 5, self.tonal_bins, 2).permute(0, 2, 3, 1, 4)
         phasors = torch.view_as_complex(phasors.contiguous())
         return BinPredictions(
             envelope.log() + LOG_GAIN_LIMIT * torch.tanh(gain / LOG_GAIN_LIMIT),

@@ -1,0 +1,152 @@
+"""Training windows: rendered pairs of notes and log-mel, cut at random places that depend on the step alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from ondes.audio import Audio
+from ondes.diffusion.noise import position_seed
+from ondes.errors import UserError
+from ondes.representations.mel import MEL, to_log_mel
+from ondes.representations.note_frames import NoteFrames, collate, to_note_frames
+from ondes.score import Notes, read_score, to_notes
+
+log = logging.getLogger(__name__)
+
+SHORTER = 8
+"""See `RandomWindows`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A rendered score: its notes and the log-mel of its audio as float16 (2, bands, frames)."""
+
+    name: str
+    notes: Notes
+    log_mel: np.ndarray
+
+    @property
+    def frames(self) -> int:
+        """Length of the log-mel."""
+        return self.log_mel.shape[-1]
+
+
+def read_rows(folder: Path, split: str) -> list[dict[str, str]]:
+    """Rows of a folder's manifest that belong to a split.
+
+    Raises:
+        UserError: If the folder holds no rendered pairs of the split.
+    """
+    manifest = folder / "manifest.jsonl"
+    if not manifest.is_file():
+        raise UserError(f"{folder} holds no rendered pairs: it has no manifest.jsonl; make them with 'ondes data render'")
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = [row for row in rows if row["split"] == split]
+    if not rows:
+        raise UserError(f"{folder} holds no pairs of the split {split!r}; render some with 'ondes data render'")
+    return rows
+
+
+def read_pair(folder: Path, row: dict[str, str]) -> Pair:
+    """One rendered pair; its log-mel is kept beside it for the next time."""
+    cache = (folder / row["audio"]).with_suffix(".mel.npy")
+    if not cache.is_file():
+        audio = Audio.read(folder / row["audio"]).to_stereo()
+        log_mel = to_log_mel(torch.tensor(audio.samples)).to(torch.float16).numpy()
+        beside = cache.with_suffix(".part.npy")
+        np.save(beside, log_mel)
+        beside.replace(cache)
+    return Pair(row["id"], to_notes(read_score(folder / row["midi"])), np.load(cache, mmap_mode="r"))
+
+
+def read_pairs(folders: list[Path], split: str) -> list[Pair]:
+    """All rendered pairs of a split in several folders."""
+    pairs = [read_pair(folder, row) for folder in folders for row in read_rows(folder, split)]
+    seconds = sum(pair.frames for pair in pairs) / MEL.frames_per_second
+    log.info("%s: %d pairs, %.1f minutes", split, len(pairs), seconds / 60)
+    return pairs
+
+
+class Batch(NamedTuple):
+    """Windows of log-mel (batch, 2, bands, frames) and their notes, collated."""
+
+    log_mel: Tensor
+    notes: NoteFrames
+
+
+def cut(pair: Pair, start: int, frames: int) -> tuple[Tensor, NoteFrames]:
+    """A window of a pair; beyond its end there is silence."""
+    piece = torch.from_numpy(np.array(pair.log_mel[..., start : start + frames], dtype=np.float32))
+    floor = float(np.log(MEL.floor))
+    piece = torch.nn.functional.pad(piece, (0, frames - piece.shape[-1]), value=floor)
+    return piece, to_note_frames(pair.notes, start_frame=start, frames=frames)
+
+
+class RandomWindows(IterableDataset[Batch]):
+    """Endless batches; batch k is a function of the seed and k, so a resumed run sees what an unbroken one would.
+
+    Args:
+        pairs: Where to cut.
+        batch: Windows in a batch.
+        frames: Frames in a window.
+        seed: Of the whole run.
+        first: Number of the first batch.
+        short_until: Batches below this number have `SHORTER` times as many windows, as much shorter: what is learned
+            frame by frame gains more from variety than from length.
+    """
+
+    def __init__(
+        self, pairs: list[Pair], *, batch: int, frames: int, seed: int, first: int = 0, short_until: int = 0
+    ) -> None:
+        self.pairs, self.batch, self.frames, self.seed, self.first = pairs, batch, frames, seed, first
+        self.short_until = short_until
+        lengths = np.array([max(pair.frames, frames) for pair in pairs], dtype=np.float64)
+        self.weights = lengths / lengths.sum()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches from number `first` on; worker w of n makes every n-th."""
+        worker = torch.utils.data.get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        number = self.first + offset
+        while True:
+            yield self.at(number)
+            number += stride
+
+    def at(self, number: int) -> Batch:
+        """Batch of a number."""
+        rng = np.random.default_rng(position_seed(self.seed, "windows", number))
+        shorter = SHORTER if number < self.short_until else 1
+        frames = self.frames // shorter
+        windows = []
+        for index in rng.choice(len(self.pairs), size=self.batch * shorter, p=self.weights):
+            pair = self.pairs[index]
+            start = int(rng.integers(0, max(pair.frames - frames, 0) + 1))
+            windows.append(cut(pair, start, frames))
+        return Batch(torch.stack([mel for mel, _ in windows]), collate([notes for _, notes in windows]))
+
+
+def band_statistics(pairs: list[Pair]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each band (2, bands) of the mean and half difference of left and right.
+
+    Silent frames are left out: their number says more about the editing of a data set than about music.
+    """
+    count, total, square = 0, 0.0, 0.0
+    for pair in pairs:
+        left, right = np.asarray(pair.log_mel, dtype=np.float64)
+        features = np.stack([(left + right) / 2, (left - right) / 2])
+        features = features[..., features[0].max(0) > np.log(MEL.floor) + 3]
+        count += features.shape[-1]
+        total, square = total + features.sum(-1), square + np.square(features).sum(-1)
+    mean = total / max(count, 1)
+    deviation = np.sqrt(np.maximum(square / max(count, 1) - np.square(mean), 1e-4))
+    return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
