@@ -53,7 +53,6 @@ class Output:
     Attributes:
         file: Name of the file, beside the sidecar. For stems the mix.
         sha256: Of the file's bytes.
-        samples_sha256: Of the 32-bit floats before the file format encoded them.
         sample_rate_hz: Rate.
         channels: 2 for stereo.
         duration_s: Length.
@@ -62,7 +61,6 @@ class Output:
 
     file: str
     sha256: str
-    samples_sha256: str
     sample_rate_hz: int
     channels: int
     duration_s: float

@@ -1,0 +1,92 @@
+"""`ondes`: where the commands come together, and where errors turn into one line and an exit status.
+
+Exit status: 0 done, 1 a comparison failed (`ondes replay`), 2 something typed or given cannot be used, 130
+stopped by Ctrl-C, 141 the reader of a stream went away, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import ondes
+from ondes.cli.console import complain, routed_messages
+from ondes.errors import UserError
+
+COMMANDS = ("demo", "synth", "replay", "models", "train", "evaluate", "data")
+"""Modules of this package, each with `register(app)`; none imports anything heavy before it runs."""
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """The command line with every command on it."""
+    app = typer.Typer(
+        name="ondes",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in COMMANDS:
+        if importlib.util.find_spec(f"ondes.cli.{name}"):  # TEMP
+            importlib.import_module(f"ondes.cli.{name}").register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit status.
+
+    Args:
+        arguments: The words after `ondes`; those of the process where None.
+
+    Raises:
+        SystemExit: Always.
+    """
+    with routed_messages():
+        sys.exit(_status(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _status(arguments: list[str]) -> int:
+    """Run the commands; any error that is not a defect of ours becomes a line on standard error."""
+    try:
+        build_app()(args=arguments, prog_name="ondes")
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        if code == EXIT_INTERRUPTED:
+            complain("stopped; nothing half-written is left")
+        return code
+    except UserError as error:
+        complain(" ".join(str(error).split()))
+    except MemoryError:
+        complain("not enough memory; close other programs, or give a shorter score")
+    except OSError as error:
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+    return EXIT_USER_ERROR
+
+
+def _show_version(wanted: bool) -> bool:
+    """Print the version and leave, before any command runs."""
+    if wanted:
+        print(f"ondes {ondes.__version__}")
+        raise typer.Exit
+    return wanted
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
+) -> None:
+    """Play any MIDI file as 44.1 kHz stereo music with a diffusion model. Begin with `ondes demo`."""
+
+
+if __name__ == "__main__":
+    main()

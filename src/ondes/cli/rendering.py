@@ -1,0 +1,260 @@
+"""How commands turn a score into files: shared by `synth`, `demo` and `replay`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import tempfile
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondes.cli.console import clock, complain, playing, say, waiting
+from ondes.errors import UserError
+from ondes.files import file_sha256
+from ondes.sidecar import Output, Settings, Sidecar, Source, current_versions, is_sidecar, portable_name
+
+if TYPE_CHECKING:
+    from ondes.audio import Audio
+    from ondes.pipelines.synthesis import SynthesisPipeline
+    from ondes.score import Notes
+
+DEFAULT_MODEL = "synth-small"
+BUNDLED_PREFIX = "bundled:"
+"""How a sidecar marks a score that comes with the package."""
+
+MIX_FILE = "mix.wav"
+
+
+def open_notes(score: Path) -> Notes:
+    """Read a score, and say what had to be repaired.
+
+    Raises:
+        UserError: If it cannot be read as a score.
+    """
+    from ondes.score import read_score_with_report, to_notes  # noqa: PLC0415
+
+    symbolic, report = read_score_with_report(score)
+    if report:
+        complain(f"{score}: {report}")
+    return to_notes(symbolic)
+
+
+def load_pipeline(model: str, threads: int | None) -> SynthesisPipeline:
+    """Load a model by bundled name, folder or Hub id, after telling torch how many threads it may use.
+
+    Raises:
+        UserError: If there is no such model, or its weights are damaged.
+    """
+    with waiting(f"Loading {model}"):
+        import torch  # noqa: PLC0415
+
+        from ondes.pipelines.synthesis import SynthesisPipeline  # noqa: PLC0415
+
+        if threads:
+            torch.set_num_threads(threads)
+        return SynthesisPipeline.from_pretrained(model)
+
+
+def choices(settings: Settings) -> dict[str, Any]:
+    """The settings as keyword arguments of the pipeline's verbs."""
+    return {
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "sampler": settings.sampler,
+        "guidance_scale": settings.guidance_scale,
+    }
+
+
+def play_to_file(
+    pipeline: SynthesisPipeline, notes: Notes, settings: Settings, path: Path, *, label: str
+) -> Output:
+    """Play a score into an audio file, block after block, so that memory does not grow with its length."""
+    from ondes.audio import AudioWriter  # noqa: PLC0415
+
+    samples = 0
+    with timed() as elapsed_s, playing(label) as report:
+        blocks = pipeline.stream(notes, progress=report, **choices(settings))
+        first = next(blocks)
+        with AudioWriter(path, sample_rate_hz=first.sample_rate_hz, channels=first.channels) as writer:
+            for block in itertools.chain([first], blocks):
+                writer.write(block)
+                samples += block.samples.shape[-1]
+    duration_s = samples / first.sample_rate_hz
+    say(speed_line(path.name, duration_s, elapsed_s()))
+    return Output(path.name, file_sha256(path), first.sample_rate_hz, first.channels, duration_s)
+
+
+def play_to_stems(
+    pipeline: SynthesisPipeline, notes: Notes, settings: Settings, folder: Path, *, label: str
+) -> Output:
+    """Play a score into one file a part, and their sum into `mix.wav`."""
+    with timed() as elapsed_s, playing(label) as report:
+        parts = pipeline.stems(notes, progress=report, **choices(settings))
+    stems = dict(zip(stem_files(list(parts)), parts.values(), strict=True))
+    stems[MIX_FILE] = sum_of(list(parts.values()))
+    stems = within_full_scale(stems)
+    mix = stems[MIX_FILE]
+    for name, audio in stems.items():
+        audio.write(folder / name)
+    fingerprints = {name: file_sha256(folder / name) for name in stems}
+    say(speed_line(f"{len(parts)} stems and {MIX_FILE}", mix.duration_s, elapsed_s()))
+    return Output(
+        MIX_FILE, fingerprints.pop(MIX_FILE), mix.sample_rate_hz, mix.channels, mix.duration_s, fingerprints
+    )
+
+
+def sum_of(stems: Sequence[Audio]) -> Audio:
+    """All stems at once, added in double precision."""
+    import numpy as np  # noqa: PLC0415
+
+    from ondes.audio import Audio  # noqa: PLC0415
+
+    total = sum((stem.samples.astype(np.float64) for stem in stems), np.zeros(()))
+    return Audio(np.asarray(total, np.float32), stems[0].sample_rate_hz)
+
+
+def within_full_scale(stems: dict[str, Audio]) -> dict[str, Audio]:
+    """The stems, all turned down alike if any would clip in its file, so that they still sum to the mix."""
+    import numpy as np  # noqa: PLC0415
+
+    from ondes.audio import Audio  # noqa: PLC0415
+
+    peak = max(float(np.abs(stem.samples).max(initial=0.0)) for stem in stems.values())
+    if peak <= 1:
+        return stems
+    complain(f"all files are {20 * math.log10(peak):.1f} dB softer than played, so that none of them clips")
+    return {
+        name: Audio(np.asarray(stem.samples / peak, np.float32), stem.sample_rate_hz)
+        for name, stem in stems.items()
+    }
+
+
+def stem_files(parts: Sequence[str]) -> list[str]:
+    """A file name for each part: its number, then its name with nothing in it that a file system minds."""
+    width = max(2, len(str(len(parts))))
+    return [f"{number:0{width}}-{_safe(name)}.wav" for number, name in enumerate(parts, start=1)]
+
+
+def _safe(name: str) -> str:
+    """Letters, digits and dashes, in lower case, at most 40 of them."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower())[:40].strip("-") or "part"
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], float]]:
+    """A stopwatch: call what it gives for the seconds since."""
+    began_s = time.monotonic()
+    yield lambda: time.monotonic() - began_s
+
+
+def speed_line(name: str, duration_s: float, elapsed_s: float) -> str:
+    """What was written, how long it is, and how long it took."""
+    factor = elapsed_s / duration_s if duration_s else 0.0
+    return f"{name}: {clock(duration_s)} of music in {clock(elapsed_s)} (real-time factor {factor:.2f})"
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files move into `folder` when all are there, and vanish on any failure.
+
+    Args:
+        folder: Made where missing, and taken away again on failure if it was.
+
+    Yields:
+        The temporary folder, inside it.
+
+    Raises:
+        UserError: If the folder cannot be made or written to.
+    """
+    existed = folder.is_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=".ondes-", dir=folder)
+    except OSError as error:
+        raise UserError(f"cannot write into {folder}: {error.strerror}; choose another folder") from error
+    try:
+        with temporary as name:
+            yield Path(name)
+            for file in sorted(Path(name).iterdir()):
+                file.replace(folder / file.name)
+    except BaseException:
+        if not existed and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+def check_stem_folder(folder: Path) -> None:
+    """Refuse what cannot be a folder of stems.
+
+    Raises:
+        UserError: If it looks like an audio file, or is a file.
+    """
+    from ondes.audio import FORMATS  # noqa: PLC0415
+
+    if folder.suffix.lower() in FORMATS:
+        raise UserError(
+            f"with --stems -o names a folder, and {folder} looks like a file; pass -o {folder.stem}/"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; with --stems -o names a folder")
+
+
+def stale_stems(folder: Path, output: Output) -> list[str]:
+    """Numbered audio files in a folder that are no part of its newest mix."""
+    found = (file.name for file in folder.glob("[0-9][0-9]*-*.wav"))
+    return sorted(name for name in found if name not in output.stems)
+
+
+def check_sidecar(path: Path) -> Path:
+    """Refuse to overwrite a JSON file that is somebody's own.
+
+    Raises:
+        UserError: If the file exists and is no sidecar.
+    """
+    if path.exists() and not is_sidecar(path):
+        raise UserError(f"{path} exists and is not a sidecar of ondes; pass --no-sidecar or another -o")
+    return path
+
+
+def score_source(score: Path, folder: Path) -> Source:
+    """How a sidecar in `folder` refers to a score."""
+    return Source(portable_name(score, folder), file_sha256(score))
+
+
+def describe(
+    folder: Path,
+    *,
+    pipeline: SynthesisPipeline,
+    score: Source,
+    model: str,
+    settings: Settings,
+    output: Output,
+) -> Sidecar:
+    """How a rendering was made, with every choice that was left to the model filled in.
+
+    Args:
+        folder: Where the sidecar will lie.
+        pipeline: The model that played.
+        score: What it played.
+        model: What the person called the model.
+        settings: What the person chose.
+        output: What was written.
+    """
+    import torch  # noqa: PLC0415
+
+    name = portable_name(Path(model), folder) if Path(model).is_dir() else model
+    steps = settings.steps or pipeline.default_steps
+    return Sidecar(
+        score=score,
+        model=Source(name, pipeline.model_hash),
+        settings=replace(settings, steps=steps, threads=torch.get_num_threads()),
+        output=output,
+        versions=current_versions(),
+    )

@@ -1,0 +1,83 @@
+"""A pipeline without a network: every note a sine, with the verbs of the real one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ondes.audio import Audio
+from ondes.cli import rendering
+from ondes.cli.main import main
+from ondes.score import Notes
+
+RATE_HZ = 44_100
+BLOCK = RATE_HZ // 2
+Progress = Callable[[float, float], None] | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of the command line ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Ondes = Callable[..., Run]
+"""What the fixture `ondes` gives: takes words, runs the command line."""
+
+
+class SinePipeline:
+    """Plays sines whose loudness follows the velocity and whose phase follows the seed."""
+
+    default_steps = 8
+
+    def __init__(self, model_hash: str = "5e" * 32, delay_s: float = 0.0) -> None:
+        self.model_hash = model_hash
+        self.delay_s = delay_s
+
+    def stream(self, score: Notes, *, progress: Progress = None, **choices: Any) -> Iterator[Audio]:
+        total = max(round(score.duration_s * RATE_HZ), 1)
+        for start in range(0, total, BLOCK):
+            time.sleep(self.delay_s)
+            samples = _sines(score, start, min(BLOCK, total - start), choices["seed"])
+            yield Audio(samples, RATE_HZ)
+            if progress:
+                progress(min(start + BLOCK, total) / RATE_HZ, score.duration_s)
+
+    def stems(self, score: Notes, *, progress: Progress = None, **choices: Any) -> dict[str, Audio]:
+        return {
+            part.name: Audio.concatenate(
+                self.stream(score.select(score.part == index), progress=progress, **choices)
+            )
+            for index, part in enumerate(score.parts)
+        }
+
+
+def _sines(notes: Notes, start: int, samples: int, seed: int) -> np.ndarray:
+    """A stretch of the music, the same whatever the blocks."""
+    time_s = np.arange(start, start + samples) / RATE_HZ
+    mix = np.zeros(samples)
+    rows = zip(notes.onset_s, notes.release_s, notes.pitch, notes.velocity, strict=True)
+    for onset_s, release_s, pitch, velocity in rows:
+        first, last = np.searchsorted(time_s, [onset_s, release_s])
+        hertz = 440 * 2 ** ((pitch - 69) / 12)
+        mix[first:last] += 0.02 * velocity / 127 * np.sin(2 * np.pi * hertz * time_s[first:last] + seed)
+    return np.stack([mix, 0.5 * mix]).astype(np.float32)
+
+
+def install() -> None:
+    """Put this pipeline where the command line looks for models; for programs started by tests."""
+    delay_s = float(os.environ.get("SINE_DELAY_S", "0"))
+    setattr(rendering, "load_pipeline", lambda *_: SinePipeline(delay_s=delay_s))  # noqa: B010
+
+
+if __name__ == "__main__":
+    install()
+    main()
