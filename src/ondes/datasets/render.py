@@ -227,7 +227,7 @@ class FluidsynthRenderer:
 
     def _command(self, reverb: str) -> list[str]:
         settings = {
-            "synth.default-soundfont": os.devnull,  # or a broken SoundFont is silently replaced by another one
+            "synth.default-soundfont": os.devnull,  # else a broken one is silently replaced
             "synth.polyphony": 4096,
             "synth.reverb.active": int(reverb != "dry"),
             "synth.chorus.active": 0,
