@@ -39,6 +39,6 @@ def notes_from(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_notes() -> Callable[..., Notes]:
     return notes_from

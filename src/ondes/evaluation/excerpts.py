@@ -113,13 +113,15 @@ def choose_excerpts(
         raise UserError(f"{count} excerpts of {duration_s} s; give at least one, longer than {LEAD_IN_S} s")
     random = np.random.default_rng([seed, 0xE7C])
     order = [entries[k] for k in random.permutation(len(entries))]
+    programs = {entry.id: _programs(entry) for entry in entries}
     chosen: list[Excerpt] = []
     for group, wanted in shares(count).items():
         families = SOLO_CYCLE[:wanted] if group == "solo" else (group,) * wanted
         for family, number in Counter(families).items():
             used = Counter(excerpt.source for excerpt in chosen)
             by_use = sorted(order, key=lambda entry: used[entry.id])
-            pool = [found for entry in by_use if (found := candidate(entry, group, family))]
+            offers = (candidate(entry, programs[entry.id], group, family) for entry in by_use)
+            pool = [offer for offer in offers if offer is not None]
             chosen += _take(pool, number, duration_s, random)
     if not chosen:
         raise UserError(
@@ -139,9 +141,18 @@ def shares(count: int) -> dict[str, int]:
     return whole
 
 
-def candidate(entry: ScoreEntry, group: str, family: str) -> Candidate | None:
-    """The entry as a source of excerpts of a kind, if it can be one."""
-    drums, pitched = _programs(entry.parts)
+def candidate(
+    entry: ScoreEntry, programs: tuple[int, list[int]], group: str, family: str
+) -> Candidate | None:
+    """The entry as a source of excerpts of a kind, if it can be one.
+
+    Args:
+        entry: A score.
+        programs: Number of its drum parts, and the programs of the others.
+        group: Key of `GROUPS`.
+        family: Key of `FAMILIES` for parts alone.
+    """
+    drums, pitched = programs
     if group == "solo":
         own = [program for program in pitched if program in FAMILIES[family]]
         alone = len(set(pitched)) == 1 and not drums
@@ -248,9 +259,10 @@ def _is_song(pitched: Sequence[int]) -> bool:
     return sung == 1 and all(program in FAMILIES["piano"] | FAMILIES["voice"] for program in pitched)
 
 
-def _programs(parts: Sequence[Any]) -> tuple[int, list[int]]:
-    """Number of drum parts, and the programs of the others."""
-    rows = [part if isinstance(part, Mapping) else vars(part) for part in parts]
-    return sum(bool(row["is_drum"]) for row in rows), [
-        int(row["program"]) for row in rows if not row["is_drum"]
-    ]
+def _programs(entry: ScoreEntry) -> tuple[int, list[int]]:
+    """Number of drum parts, and the programs of the others; read from the score where no manifest says."""
+    rows: Sequence[Mapping[str, Any]] = entry.parts
+    if not rows:
+        rows = [vars(part) for part in to_notes(read_score(entry.path)).parts]
+    drums = sum(bool(row["is_drum"]) for row in rows)
+    return drums, [int(row["program"]) for row in rows if not row["is_drum"]]

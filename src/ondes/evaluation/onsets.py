@@ -113,7 +113,7 @@ def harmonic_rise_db(audio: Audio, times_s: np.ndarray, pitch: np.ndarray) -> np
     energy = np.full((2, len(starts), HARMONICS), np.nan)
     for value in np.unique(pitch):
         points = np.flatnonzero(pitch == value)
-        kernel = _harmonic_kernel(float(pitch_hz(value)), size, audio.sample_rate_hz)
+        kernel = _harmonic_kernel(float(pitch_hz([value])[0]), size, audio.sample_rate_hz)
         for after in (0, 1):  # padding makes `starts` the beginning of the window before the time
             spectrum = windows[:, starts[points] + after * size] @ kernel
             energy[after, points, : kernel.shape[1]] = (np.abs(spectrum) ** 2).sum(axis=0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
+from numpy.typing import ArrayLike
 
 from ondes.evaluation.extras import require
 
@@ -114,7 +115,7 @@ def pitched_notes(notes: Notes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return onset_s[~repeated], release_s[~repeated], pitch[~repeated]
 
 
-def pitch_hz(pitch: np.ndarray) -> np.ndarray:
+def pitch_hz(pitch: ArrayLike) -> np.ndarray:
     """Equal temperament, A4 (69) at 440 Hz."""
     return 440.0 * 2.0 ** ((np.asarray(pitch, np.float64) - 69.0) / 12.0)
 
