@@ -81,7 +81,7 @@ def find_beat(notes: Notes) -> Beat:
 
 
 def harmony(notes: Notes, starts_s: NDArray[np.float64], length_s: float) -> NDArray[np.float64]:
-    """How long each pitch class sounds in each stretch of time, (stretches, 12), in seconds, without drums."""
+    """How long each pitch class sounds in each stretch of time, (stretches, 12), in seconds."""
     pitched = notes.select(~notes.is_drum)
     ends_s = starts_s[:, None] + length_s
     overlap = np.minimum(pitched.key_release_s[None], ends_s) - np.maximum(

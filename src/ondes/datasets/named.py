@@ -1,8 +1,8 @@
 """Data sets by name: folders of scores with a manifest, split into training, validation and test.
 
 A data set is a folder under `data_home()` with MIDI files and a `manifest.jsonl`, one JSON object a line:
-id, collection, licence, composer, title, path, parts, seconds, work, split. Any other folder of MIDI files is a
-data set too; its works are split by a hash of their names.
+id, collection, licence, composer, title, path, parts, seconds, work, split. Any other folder of MIDI files is
+a data set too; its works are split by a hash of their names.
 """
 
 from __future__ import annotations

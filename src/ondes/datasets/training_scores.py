@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ondes.controls import Controls, Steps
 from ondes.datasets.arrange import make_band
-from ondes.datasets.augment import change_tempo, perform
+from ondes.datasets.augment import change_tempo, perform, sort
 from ondes.datasets.named import ScoreEntry
 from ondes.datasets.probes import random_probe
 from ondes.errors import UserError
-from ondes.score import Notes, notes_to_score, read_score, to_notes
+from ondes.score import Notes, Part, notes_to_score, read_score, to_notes
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -85,8 +86,8 @@ def training_score(
     band = bool(generator.random() < BAND_SHARE and not piece.is_drum.any())
     if band:
         piece = make_band(piece, generator)
-    piece = perform(piece, generator, natural=natural)
-    return notes_to_score(replace(piece, duration_s=seconds)), {
+    piece = excerpt(perform(piece, generator, natural=natural), 0.0, seconds)
+    return notes_to_score(piece), {
         "source_id": entry.id,
         "collection": entry.collection,
         "licence": entry.licence,
@@ -135,13 +136,30 @@ def excerpt(notes: Notes, start_s: float, seconds: float) -> Notes:
         key_release_s=np.maximum(key_release_s, onset_s + 1e-3),
         release_s=np.maximum(np.minimum(piece.release_s, seconds), onset_s + 1e-3),
     )
-    used = np.unique(piece.part)
-    numbers = np.zeros(len(piece.parts), np.int64)
+    return without_empty_parts(replace(piece, parts=tuple(_clipped(part, seconds) for part in piece.parts)))
+
+
+def without_empty_parts(notes: Notes) -> Notes:
+    """Only the parts that have notes, numbered anew; the notes are put in order again."""
+    used = np.unique(notes.part)
+    numbers = np.zeros(len(notes.parts), np.int64)
     numbers[used] = np.arange(len(used))
-    order = np.lexsort((piece.pitch, piece.part, piece.onset_s))
-    return replace(piece, part=numbers[piece.part], parts=tuple(piece.parts[index] for index in used)).select(
-        order
-    )
+    parts = tuple(notes.parts[index] for index in used)
+    return sort(replace(notes, part=numbers[notes.part], parts=parts))
+
+
+def _clipped(part: Part, seconds: float) -> Part:
+    """What the controllers say between 0 and the end, their state at 0 included."""
+
+    def clip(steps: Steps) -> Steps:
+        within = (steps.times_s > 0) & (steps.times_s < seconds)
+        times_s, values = steps.times_s[within], steps.values[within]
+        if (steps.times_s <= 0).any():
+            times_s, values = np.append(0.0, times_s), np.append(steps(0.0), values)
+        return replace(steps, times_s=times_s, values=values)
+
+    controls = Controls(**{name: clip(steps) for name, steps in vars(part.controls).items()})
+    return replace(part, controls=controls)
 
 
 @lru_cache(maxsize=64)
