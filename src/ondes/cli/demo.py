@@ -37,7 +37,7 @@ ScoreOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Put the command on the command line."""
-    app.command()(demo)
+    app.command(short_help="Play a bundled score: the quickest way in.")(demo)
 
 
 def demo(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ondes.cli.console import say
+
 if TYPE_CHECKING:
     from ondes.pipelines.bundled import BundledModel
 
@@ -18,7 +20,7 @@ WIDE_ENOUGH = 160
 
 def register(app: typer.Typer) -> None:
     """Put the command on the command line."""
-    app.command()(models)
+    app.command(short_help="List the bundled models.")(models)
 
 
 def models(*, as_json: JsonOption = False) -> None:
@@ -26,9 +28,11 @@ def models(*, as_json: JsonOption = False) -> None:
     from ondes.pipelines.bundled import bundled_models  # noqa: PLC0415
 
     rows = [_row(model) for model in bundled_models()]
+    if not rows:
+        say("This installation has no bundled models; give 'ondes synth' a folder or a Hub id with --model.")
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
-    else:
+    elif rows:
         _print_table(rows)
 
 

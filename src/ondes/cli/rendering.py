@@ -228,6 +228,13 @@ def score_source(score: Path, folder: Path) -> Source:
     return Source(portable_name(score, folder), file_sha256(score))
 
 
+def is_bundled(model: str) -> bool:
+    """Whether the name means a model of the package, which comes before any folder of the same name."""
+    from ondes.pipelines.bundled import bundled_models  # noqa: PLC0415
+
+    return model in {bundled.name for bundled in bundled_models()}
+
+
 def describe(
     folder: Path,
     *,
@@ -249,7 +256,8 @@ def describe(
     """
     import torch  # noqa: PLC0415
 
-    name = portable_name(Path(model), folder) if Path(model).is_dir() else model
+    local = Path(model).is_dir() and not is_bundled(model)
+    name = portable_name(Path(model), folder) if local else model
     steps = settings.steps or pipeline.default_steps
     return Sidecar(
         score=score,

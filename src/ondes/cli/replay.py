@@ -45,7 +45,7 @@ class Target:
 
 def register(app: typer.Typer) -> None:
     """Put the command on the command line."""
-    app.command()(replay)
+    app.command(short_help="Make a rendering again, to the byte.")(replay)
 
 
 def replay(
@@ -97,8 +97,9 @@ def _model(record: Sidecar, folder: Path, given: str | None) -> str:
     """The model as `load_pipeline` wants it: a folder relative to the sidecar, or a name."""
     if given is not None:
         return given
-    local = folder / record.model.name
-    return str(local) if local.is_dir() else record.model.name
+    name = record.model.name
+    local = folder / name
+    return str(local) if local.is_dir() and not rendering.is_bundled(name) else name
 
 
 def _check_hash(what: str, recorded: str, found: str, *, option: str) -> None:
