@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ondes.audio import Audio, AudioWriter
     from ondes.errors import UserError
+    from ondes.models.griffin_lim import GriffinLim
     from ondes.models.note_denoiser import NoteDenoiser
     from ondes.models.vocoder import Vocoder
     from ondes.pipelines.synthesis import SynthesisPipeline
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Audio": "ondes.audio",
+    "GriffinLim": "ondes.models.griffin_lim",
     "AudioWriter": "ondes.audio",
     "Notes": "ondes.score",
     "NoteDenoiser": "ondes.models.note_denoiser",
@@ -33,6 +35,7 @@ _HOMES = {
 __all__ = [
     "Audio",
     "AudioWriter",
+    "GriffinLim",
     "NoteDenoiser",
     "Notes",
     "SynthesisPipeline",

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+import inspect
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from ondes.diffusion.guidance import Denoiser
 
 
-class Scheduler(Protocol):
-    """What the loop needs of a diffusers scheduler that predicts flow."""
-
-    config: Any
-    timesteps: Tensor
-    sigmas: Tensor
-
-    def set_timesteps(self, *args: Any, **settings: Any) -> None:
-        """Choose the levels."""
-        ...
-
-    def step(self, *args: Any, **settings: Any) -> Any:
-        """One step of the solver."""
-        ...
-
-
-def denoise_steps(denoiser: Denoiser, noise: Tensor, *, scheduler: Scheduler, steps: int) -> Iterator[Tensor]:
-    """The batch after each evaluation of the network, from pure noise to data.
+def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int) -> Tensor:
+    """Data from noise.
 
     Args:
         denoiser: Predicts the velocity (see `ondes.diffusion.flow`).
@@ -35,21 +20,31 @@ def denoise_steps(denoiser: Denoiser, noise: Tensor, *, scheduler: Scheduler, st
         scheduler: Any flow-matching scheduler of diffusers, or DPM-Solver++ or UniPC with `use_flow_sigmas`.
         steps: Steps of the solver; a second-order solver such as Heun evaluates the network twice in a step.
 
+    Returns:
+        The data, of the noise's shape.
+
     Raises:
         ValueError: If there is no step to take.
     """
     if steps < 1:
         raise ValueError(f"{steps} steps: at least 1 is needed")
-    scheduler.set_timesteps(steps)
-    levels_per_timestep = scheduler.config.get("num_train_timesteps", 1000)
+    set_levels(scheduler, steps)
     noisy = noise
-    for timestep in scheduler.timesteps:
-        level = (timestep.float() / levels_per_timestep).expand(len(noise)).to(noise.device)
-        noisy = scheduler.step(denoiser(noisy, level), timestep, noisy, return_dict=False)[0]
-        yield noisy
+    # A scheduler's timesteps may be rounded to integers; its sigmas are the levels of the path themselves.
+    for timestep, level in zip(scheduler.timesteps, scheduler.sigmas, strict=False):
+        velocity = denoiser(noisy, level.float().expand(len(noise)).to(noise))
+        noisy = scheduler.step(velocity, timestep, noisy, return_dict=False)[0]
+    return noisy
 
 
-def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Scheduler, steps: int) -> Tensor:
-    """Data from noise; the last batch of `denoise_steps`."""
-    *_, data = denoise_steps(denoiser, noise, scheduler=scheduler, steps=steps)
-    return data
+def set_levels(scheduler: Any, steps: int) -> None:
+    """Give a scheduler evenly spaced noise levels from 1 to 1 / steps, where it lets itself be told.
+
+    The default of diffusers' Euler scheduler takes its last step at level 0.001, which changes nothing.
+    """
+    if "sigmas" in inspect.signature(scheduler.set_timesteps).parameters:
+        scheduler.set_timesteps(
+            sigmas=torch.linspace(1, 1 / steps, steps).tolist(), num_inference_steps=steps
+        )
+    else:
+        scheduler.set_timesteps(steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,18 @@ LOG_MEL_SCALE = 3.0
 
 LOG_GAIN_LIMIT = 6.0
 """The network may move a bin by at most this many nepers from the interpolated mel: a bound on its errors."""
+
+KNOT_FRAMES = 12
+"""Frames between independent values of `position_walk`, about 0.14 s."""
+
+NOISE_WIDTH = 0.3
+"""How far left and right wander apart above the tonal bins, as a share of how far they wander together."""
+
+BLOCK_FRAMES = 64
+"""Frames decoded at once, at multiples of this many frames from the beginning of a piece."""
+
+LEAST_ENERGY = 1e-3
+"""Window energy below which the inverse transform does not amplify."""
 
 
 class ConvNeXtBlock(nn.Module):
@@ -43,13 +56,25 @@ class ConvNeXtBlock(nn.Module):
         return frames + added.transpose(1, 2)
 
 
+def overlap_add(spectrum: Complex[Tensor, "batch bins frames"], *, spec: MelSpec) -> tuple[Tensor, Tensor]:
+    """Windowed frames added up (batch, samples), and the window's energy there (samples,)."""
+    window = torch.hann_window(spec.fft_size, device=spectrum.device)
+    pieces = torch.fft.irfft(spectrum, n=spec.fft_size, dim=1) * window[:, None]
+    frames = spectrum.shape[-1]
+    length = (frames - 1) * spec.hop_samples + spec.fft_size
+    sizes = {"output_size": (1, length), "kernel_size": (1, spec.fft_size), "stride": (1, spec.hop_samples)}
+    audio = functional.fold(pieces, **sizes)[:, 0, 0]
+    energy = functional.fold(window.square()[None, :, None].expand(1, -1, frames), **sizes)[0, 0, 0]
+    return audio, energy
+
+
 def inverse_stft(
     spectrum: Complex[Tensor, "batch bins frames"], *, spec: MelSpec = MEL
 ) -> Float[Tensor, "batch samples"]:
     """Audio of which `spectrum` is the transform in the framing of `ondes.representations.mel`.
 
-    Least squares over overlapping frames (Griffin and Lim 1984, equation 6); frames at the edges, of which only a part
-    is kept, are divided by the window energy that is there.
+    Least squares over overlapping frames (Griffin and Lim 1984, equation 6); samples at the edges, of which only a part
+    of the frames is kept, are divided by the window energy that is there.
 
     Args:
         spectrum: Complex spectrogram with fft_size / 2 + 1 bins.
@@ -58,15 +83,9 @@ def inverse_stft(
     Returns:
         frames * hop samples.
     """
-    window = torch.hann_window(spec.fft_size, device=spectrum.device)
-    pieces = torch.fft.irfft(spectrum, n=spec.fft_size, dim=1) * window[:, None]
-    frames = spectrum.shape[-1]
-    length = (frames - 1) * spec.hop_samples + spec.fft_size
-    fold = {"output_size": (1, length), "kernel_size": (1, spec.fft_size), "stride": (1, spec.hop_samples)}
-    audio = functional.fold(pieces, **fold)[:, 0, 0]
-    energy = functional.fold(window.square()[None, :, None].expand(1, -1, frames), **fold)[:, 0, 0]
-    kept = slice(spec.edge_samples, length - spec.edge_samples)
-    return audio[:, kept] / energy[:, kept].clamp(min=1e-3)
+    audio, energy = overlap_add(spectrum, spec=spec)
+    kept = slice(spec.edge_samples, audio.shape[-1] - spec.edge_samples)
+    return audio[:, kept] / energy[kept].clamp(min=LEAST_ENERGY)
 
 
 class BinPredictions(NamedTuple):
@@ -195,7 +214,9 @@ class Vocoder(ModelMixin, ConfigMixin):
         features = self.norm(features.transpose(1, 2))
         gain = self.gain(features).float().view(batch, frames, 2, self.bins).permute(0, 2, 3, 1)
         envelope = (self.interpolate @ log_mel.float().exp()).clamp(min=1e-7)
-        phasors = self.phasors(features).float().view(batch, frames, 5, self.tonal_bins, 2).permute(0, 2, 3, 1, 4)
+        phasors = (
+            self.phasors(features).float().view(batch, frames, 5, self.tonal_bins, 2).permute(0, 2, 3, 1, 4)
+        )
         phasors = torch.view_as_complex(phasors.contiguous())
         return BinPredictions(
             envelope.log() + LOG_GAIN_LIMIT * torch.tanh(gain / LOG_GAIN_LIMIT),
@@ -218,24 +239,40 @@ class Vocoder(ModelMixin, ConfigMixin):
             out.append(state)
         return torch.stack(out, -1)
 
-    def spectrum(self, predictions: BinPredictions, phasors: Tensor, scatter: Tensor) -> Tensor:
+    def spectrum(self, predictions: BinPredictions, phasors: Tensor, *, start_frame: int = 0) -> Tensor:
         """Complex spectrogram (batch, 2, bins, frames).
 
         Args:
             predictions: Of the frames.
-            phasors: Unit phasors (batch, bins, frames) of the sum of both channels.
-            scatter: Standard normal numbers (bins, frames) or with a batch, smooth in time.
+            phasors: Unit phasors (batch, tonal bins, frames) of the sum of both channels.
+            start_frame: Position of the first frame in the piece, on which the random parts depend.
         """
         magnitude = predictions.log_magnitude.exp()
+        frames = magnitude.shape[-1]
+        tonal, rest = magnitude.split([self.tonal_bins, self.bins - self.tonal_bins], 2)
+        scatter = position_walk(self.tonal_bins, start_frame, frames, purpose="scatter").to(magnitude.device)
         coherence = predictions.spread.abs().clamp(1e-3, 1 - 1e-4)
         difference = predictions.spread.angle() + (-2 * coherence.log()).sqrt() * scatter
         # The louder channel dominates the phase of the sum, so the softer one takes more of the difference.
-        share = magnitude / magnitude.sum(1, keepdim=True)
+        share = tonal / tonal.sum(1, keepdim=True)
         angles = torch.stack([difference * share[:, 1], -difference * share[:, 0]], 1)
-        return magnitude * phasors[:, None] * torch.polar(torch.ones_like(angles), angles)
+        tonal = tonal * phasors[:, None] * torch.polar(torch.ones_like(angles), angles)
+        return torch.cat([tonal, rest * self._noise_phasors(start_frame, frames).to(rest.device)], 2)
+
+    def _noise_phasors(self, start_frame: int, frames: int) -> Tensor:
+        """Phasors (2, bins, frames) of the bins above the tonal ones: turning at their centre, and wandering."""
+        bins = torch.arange(self.tonal_bins, self.bins)
+        positions = torch.arange(start_frame, start_frame + frames)
+        turns = (bins[:, None] * positions) % (self.spec.fft_size // self.spec.hop_samples)
+        turn = turns * (2 * math.pi * self.spec.hop_samples / self.spec.fft_size)
+        count = len(bins)
+        middle = position_walk(count, start_frame, frames, purpose="middle")
+        side = position_walk(count, start_frame, frames, purpose="side")
+        angles = turn + math.pi * torch.stack([middle + NOISE_WIDTH * side, middle - NOISE_WIDTH * side])
+        return torch.polar(torch.ones_like(angles), angles)
 
     def forward(self, log_mel: Float[Tensor, "batch 2 bands frames"]) -> Float[Tensor, "batch 2 samples"]:
-        """Audio of a log-mel spectrogram, decoded whole; `ondes.models.vocoder.VocoderStream` does it in pieces.
+        """Audio of a log-mel spectrogram.
 
         Args:
             log_mel: As `ondes.representations.mel.to_log_mel` makes it, one a channel.
@@ -243,28 +280,93 @@ class Vocoder(ModelMixin, ConfigMixin):
         Returns:
             frames * hop samples a channel.
         """
-        predictions = self.predict(log_mel)
-        phasors = self.integrate(predictions)
-        scatter = scatter_noise(self.bins, 0, log_mel.shape[-1]).to(log_mel.device)
-        spectrum = self.spectrum(predictions, phasors, scatter)
-        return inverse_stft(spectrum.flatten(0, 1), spec=self.spec).unflatten(0, (-1, 2))
+        return torch.stack([self.stream().push(item, last=True) for item in log_mel])
+
+    def stream(self) -> VocoderStream:
+        """A decoder of one log-mel that arrives in pieces."""
+        return VocoderStream(self)
 
 
-SCATTER_KNOT_FRAMES = 12
-"""Frames between independent values of the scatter of left against right, about 0.14 s."""
+def position_walk(bins: int, start_frame: int, frames: int, *, purpose: str) -> Float[Tensor, "bins frames"]:
+    """Unit-variance noise, smooth in time, that depends on the position in the piece and the purpose alone.
 
-
-def scatter_noise(bins: int, start_frame: int, frames: int) -> Tensor:
-    """Unit-variance noise (bins, frames), smooth in time, that depends on the position in the piece alone.
-
-    Independent normal values every `SCATTER_KNOT_FRAMES`, blended with cosine weights whose squares sum to one.
+    Independent normal values every `KNOT_FRAMES`, blended with cosine weights whose squares sum to one.
     """
-    first, offset = divmod(start_frame, SCATTER_KNOT_FRAMES)
-    knots = (offset + frames) // SCATTER_KNOT_FRAMES + 2
+    first, offset = divmod(start_frame, KNOT_FRAMES)
+    knots = range(first, first + (offset + frames) // KNOT_FRAMES + 2)
+    seeds = [zlib.crc32(f"{purpose}/{knot}".encode()) for knot in knots]
     values = torch.stack(
-        [torch.randn(bins, generator=torch.Generator().manual_seed(first + knot)) for knot in range(knots)], 1
+        [torch.randn(bins, generator=torch.Generator().manual_seed(seed)) for seed in seeds], 1
     )
-    places = (torch.arange(frames) + offset) / SCATTER_KNOT_FRAMES
+    places = (torch.arange(frames) + offset) / KNOT_FRAMES
     left = places.long()
     angle = (places - left) * (math.pi / 2)
     return values[:, left] * angle.cos() + values[:, left + 1] * angle.sin()
+
+
+class VocoderStream:
+    """Decodes a log-mel spectrogram that arrives in pieces.
+
+    The phases are a recursion that forgets nothing, so rounding would make other phases of other pieces. All work is
+    therefore done in blocks of `BLOCK_FRAMES` that lie at the same places of the piece however the frames arrive: any
+    pieces give the very samples of the whole. Between blocks are kept the frames that the convolutions still reach,
+    the last phases, and the overlap of the inverse transform.
+
+    Args:
+        vocoder: In evaluation mode.
+    """
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        self.vocoder = vocoder
+        spec = vocoder.spec
+        self.mel = torch.zeros(2, spec.bands, 0, device=vocoder.device)
+        self.first, self.done = 0, 0
+        self.phasors: Tensor | None = None
+        self.audio = torch.zeros(2, spec.fft_size - spec.hop_samples, device=vocoder.device)
+        self.energy = torch.zeros(spec.fft_size - spec.hop_samples, device=vocoder.device)
+        self.skip = spec.edge_samples
+
+    @torch.no_grad()
+    def push(
+        self, log_mel: Float[Tensor, "2 bands frames"], *, last: bool = False
+    ) -> Float[Tensor, "2 samples"]:
+        """The audio that is certain now.
+
+        Args:
+            log_mel: The next frames.
+            last: No more will come; the rest is given out.
+        """
+        self.mel = torch.cat([self.mel, log_mel], -1)
+        end = self.first + self.mel.shape[-1]
+        out = [self.audio[:, :0]]
+        while self.done + BLOCK_FRAMES + self.vocoder.reach_frames <= end:
+            out.append(self._block(self.done + BLOCK_FRAMES))
+        if last:
+            while self.done < end:
+                out.append(self._block(min(end, self.done + BLOCK_FRAMES)))
+            rest = self.audio / self.energy.clamp(min=LEAST_ENERGY)
+            out.append(rest[:, self.skip : rest.shape[-1] - self.vocoder.spec.edge_samples])
+        return torch.cat(out, -1)
+
+    def _block(self, stop: int) -> Tensor:
+        """Samples that are certain once the frames up to `stop` are decoded."""
+        reach = self.vocoder.reach_frames
+        window = self.mel[None, ..., : stop + reach - self.first]
+        predictions = self.vocoder.predict(window).frames(slice(self.done - self.first, stop - self.first))
+        phasors = self.vocoder.integrate(predictions, self.phasors)
+        self.phasors = phasors[..., -1]
+        out = self._overlap(self.vocoder.spectrum(predictions, phasors, start_frame=self.done)[0])
+        kept = max(self.first, stop - reach)
+        self.mel, self.first, self.done = self.mel[..., kept - self.first :], kept, stop
+        return out
+
+    def _overlap(self, spectrum: Tensor) -> Tensor:
+        spec = self.vocoder.spec
+        samples, energy = overlap_add(spectrum, spec=spec)
+        samples[:, : self.audio.shape[-1]] += self.audio
+        energy[: len(self.energy)] += self.energy
+        ready = spectrum.shape[-1] * spec.hop_samples
+        self.audio, self.energy = samples[:, ready:], energy[ready:]
+        whole = samples[:, :ready] / energy[:ready].clamp(min=LEAST_ENERGY)
+        begin, self.skip = min(self.skip, ready), max(0, self.skip - ready)
+        return whole[:, begin:]

@@ -33,7 +33,9 @@ class SaveModel(lightning.Callback):
     def __init__(self, folder: Path, *, every_n_steps: int) -> None:
         self.folder, self.every_n_steps = folder, every_n_steps
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
         """Save now and then."""
         if trainer.global_step % self.every_n_steps == 0:
             self._save(trainer, pl_module)
@@ -70,7 +72,12 @@ class SpeedReport(lightning.Callback):
             self._counter.__enter__()
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Log the speed since the last time."""
         if self._counter is not None:
@@ -95,7 +102,9 @@ class SampleImages(lightning.Callback):
     def __init__(self, folder: Path, *, every_n_steps: int) -> None:
         self.folder, self.every_n_steps = folder, every_n_steps
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
         """Draw what the module's `sample_image` gives: arrays (bands, frames) by title."""
         if trainer.global_step % self.every_n_steps or not trainer.is_global_zero:
             return
@@ -104,7 +113,9 @@ class SampleImages(lightning.Callback):
         with torch.no_grad():
             rows = pl_module.sample_image()  # pyright: ignore[reportCallIssue]
         figure = Figure(figsize=(10, 2.2 * len(rows)), layout="constrained")
-        for axes, (title, values) in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows.items(), strict=True):
+        for axes, (title, values) in zip(
+            figure.subplots(len(rows), squeeze=False)[:, 0], rows.items(), strict=True
+        ):
             axes.imshow(values, origin="lower", aspect="auto", vmin=-11.5, vmax=3)
             axes.set_title(title)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -32,8 +32,12 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What every run has beside model, data and trainer."""
-        parser.add_argument("--run", type=str, default="runs/last", help="Folder of everything the run writes.")
-        parser.add_argument("--save_every", type=int, default=200, help="Steps between checkpoints and pictures.")
+        parser.add_argument(
+            "--run", type=str, default="runs/last", help="Folder of everything the run writes."
+        )
+        parser.add_argument(
+            "--save_every", type=int, default=200, help="Steps between checkpoints and pictures."
+        )
         for source, target in self.links.items():
             parser.link_arguments(source, target)
 
@@ -52,7 +56,9 @@ def main(task: str, arguments: list[str]) -> None:
         raise UserError(f"there is no training task {task!r}: {nearest(task, TASKS)}")
     module_name, model, data = TASKS[task]
     module = importlib.import_module(module_name)
-    cli = TrainingCLI(getattr(module, model), getattr(module, data), links=LINKS.get(task, {}), args=arguments)
+    cli = TrainingCLI(
+        getattr(module, model), getattr(module, data), links=LINKS.get(task, {}), args=arguments
+    )
     run, save_every = Path(cli.config["run"]), int(cli.config["save_every"])
     run.mkdir(parents=True, exist_ok=True)
     cli.parser.save(cli.config, str(run / "config.yaml"), overwrite=True, skip_none=False)
@@ -65,7 +71,11 @@ def prepare(trainer: lightning.Trainer, run: Path, save_every: int) -> None:
     """Give a trainer what every run has: checkpoints, the saved model, speed, pictures, a log to read offline."""
     trainer.loggers = [CSVLogger(run, name="", version="log", flush_logs_every_n_steps=20), *trainer.loggers]
     checkpoints = ModelCheckpoint(
-        run / "checkpoints", save_last=True, save_top_k=0, every_n_train_steps=save_every, enable_version_counter=False
+        run / "checkpoints",
+        save_last=True,
+        save_top_k=0,
+        every_n_train_steps=save_every,
+        enable_version_counter=False,
     )
     trainer.callbacks += [  # pyright: ignore[reportAttributeAccessIssue]
         SaveModel(run / "model", every_n_steps=save_every),

@@ -137,7 +137,9 @@ class SynthTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         """Loss of a batch: of the sketch, and after `sketch_steps` of the flow as well."""
-        generator = torch.Generator().manual_seed(position_seed(self.hparams["seed"], "step", self.global_step))
+        generator = torch.Generator().manual_seed(
+            position_seed(self.hparams["seed"], "step", self.global_step)
+        )
         windows = len(batch.log_mel)
         data = self.model.standardise(batch.log_mel)
         conditioning = self.model.condition(batch.notes, windows)
@@ -149,7 +151,9 @@ class SynthTraining(lightning.LightningModule):
         known = random_context(windows, data.shape[-1], generator).to(data.device)
         dropped = (torch.rand(windows, generator=generator) < self.hparams["drop_notes"]).to(data.device)
         # The flow loss is weighed by the spread, and would make it what it likes: only the regression may move it.
-        around = Conditioning(conditioning.sketch.detach(), conditioning.spread.detach(), conditioning.embedding)
+        around = Conditioning(
+            conditioning.sketch.detach(), conditioning.spread.detach(), conditioning.embedding
+        )
         noise = torch.randn(data.shape, generator=generator).to(data.device)
         flow = flow_loss(self.model, data, noise, level, self.model.drop(around, dropped), known).mean()
         self.log("train/flow", flow, prog_bar=True)

@@ -49,11 +49,15 @@ def read_rows(folder: Path, split: str) -> list[dict[str, str]]:
     """
     manifest = folder / "manifest.jsonl"
     if not manifest.is_file():
-        raise UserError(f"{folder} holds no rendered pairs: it has no manifest.jsonl; make them with 'ondes data render'")
+        raise UserError(
+            f"{folder} holds no rendered pairs: it has no manifest.jsonl; make them with 'ondes data render'"
+        )
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
     rows = [row for row in rows if row["split"] == split]
     if not rows:
-        raise UserError(f"{folder} holds no pairs of the split {split!r}; render some with 'ondes data render'")
+        raise UserError(
+            f"{folder} holds no pairs of the split {split!r}; render some with 'ondes data render'"
+        )
     return rows
 
 

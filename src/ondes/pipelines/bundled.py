@@ -1,0 +1,97 @@
+"""Models that come with the package, and where any model's name leads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ondes.errors import UserError, nearest
+from ondes.files import file_sha256
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+"""Folder of the bundled models, one folder a model."""
+
+CHECKSUMS = "checksums.json"
+"""File in a saved model's folder with the SHA-256 of every weights file in it."""
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A model in the package.
+
+    Attributes:
+        name: What `from_pretrained` takes.
+        kind: "synthesiser" or "vocoder".
+        path: Its folder.
+        card: What its card.json says: data, licence, seconds trained, scores.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    card: dict[str, Any]
+
+
+def bundled_models() -> list[BundledModel]:
+    """All bundled models, by name."""
+    models = []
+    for card_file in sorted(WEIGHTS.glob("*/card.json")):
+        card = json.loads(card_file.read_text())
+        models.append(BundledModel(card_file.parent.name, card["kind"], card_file.parent, card))
+    return models
+
+
+def resolve(name: str | Path, *, kind: str, config: str) -> Path | str:
+    """Where a model is: a bundled name or a local folder becomes a path, a Hub id stays as it is.
+
+    Args:
+        name: What the user typed.
+        kind: Which bundled models are meant.
+        config: File that makes a folder a saved model of this kind.
+
+    Raises:
+        UserError: If it is none of them.
+    """
+    names = {model.name: model.path for model in bundled_models() if model.kind == kind}
+    if str(name) in names:
+        return names[str(name)]
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / config).is_file():
+            raise UserError(
+                f"{folder} is not a saved {kind}: it has no {config}; give the folder that was saved"
+            )
+        return folder
+    if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return name
+    raise UserError(
+        f"there is no {kind} {str(name)!r}: {nearest(str(name), names)}, a folder, or a Hub id as 'user/name'"
+    )
+
+
+def write_checksums(folder: Path) -> None:
+    """Note the SHA-256 of every weights file of a saved model."""
+    sums = {
+        str(file.relative_to(folder)): file_sha256(file) for file in sorted(folder.rglob("*.safetensors"))
+    }
+    (folder / CHECKSUMS).write_text(json.dumps(sums, indent=2) + "\n")
+
+
+def verify_checksums(folder: Path) -> None:
+    """Compare weights with what was noted when they were saved.
+
+    Raises:
+        UserError: If a file is missing or differs.
+    """
+    noted = folder / CHECKSUMS
+    if not noted.is_file():
+        return
+    for name, sum_ in json.loads(noted.read_text()).items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} lacks {name}; save or install the model again")
+        if file_sha256(folder / name) != sum_:
+            raise UserError(
+                f"{folder / name} is damaged: its SHA-256 differs from {CHECKSUMS}; install the model again"
+            )

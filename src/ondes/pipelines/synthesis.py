@@ -1,0 +1,375 @@
+"""Synthesis: any score becomes 44.1 kHz stereo audio."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+from torch import Tensor
+
+from ondes.audio import Audio
+from ondes.diffusion.guidance import guide, hold
+from ondes.diffusion.noise import position_noise
+from ondes.diffusion.sampling import denoise
+from ondes.errors import UserError
+from ondes.models.griffin_lim import GriffinLim
+from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.vocoder import Vocoder
+from ondes.pipelines.bundled import resolve, verify_checksums, write_checksums
+from ondes.pipelines.limiter import Limiter
+from ondes.pipelines.samplers import make_scheduler
+from ondes.representations.note_frames import to_note_frames
+from ondes.representations.segments import Segment, segments
+from ondes.score import Notes, read_score, to_notes
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds of audio made and to be made."""
+
+TAIL_S = 2.0
+"""Audio goes on this long after the last event, for notes to ring out."""
+
+LONGEST_STEPS = 1000
+
+
+class SynthesisPipeline(DiffusionPipeline):
+    """Plays scores: notes to log-mel by diffusion, segment after segment, and log-mel to audio by a vocoder.
+
+    The same seed gives the same music in a stream, as a whole, and in any longer piece that begins alike.
+
+    Args:
+        denoiser: The network.
+        vocoder: Log-mel to audio: a `Vocoder` or `GriffinLim`.
+        scheduler: A flow-matching scheduler of diffusers.
+        segment_frames: Mel frames of a window.
+        context_frames: Frames of a window that the segment before has made.
+        first_frames: Frames of the first window, short so that a stream begins early.
+        default_steps: Solver steps where the caller names none.
+    """
+
+    def __init__(
+        self,
+        denoiser: NoteDenoiser,
+        vocoder: Vocoder | GriffinLim,
+        scheduler: Any,
+        segment_frames: int = 512,
+        context_frames: int = 64,
+        first_frames: int = 128,
+        default_steps: int = 8,
+    ) -> None:
+        super().__init__()
+        self.register_modules(denoiser=denoiser, vocoder=vocoder, scheduler=scheduler)
+        self.register_to_config(
+            segment_frames=segment_frames,
+            context_frames=context_frames,
+            first_frames=first_frames,
+            default_steps=default_steps,
+        )
+        denoiser.eval()
+        vocoder.eval()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **settings: Any) -> Self:
+        """Load a model.
+
+        Args:
+            pretrained_model_name_or_path: A bundled name ("synth-small"), a folder that `save_pretrained` wrote, or
+                the id of a model on the Hub, which alone reaches the network.
+            settings: As of diffusers' `from_pretrained`; `vocoder` may also be a bundled name, a folder, a Hub id or
+                "griffin-lim".
+
+        Raises:
+            UserError: If there is no such model, or its weights are damaged or do not fit.
+        """
+        place = resolve(pretrained_model_name_or_path, kind="synthesiser", config="model_index.json")
+        vocoder = settings.pop("vocoder", None)
+        if isinstance(place, Path):
+            verify_checksums(place)
+            if vocoder is None and not (place / "vocoder").is_dir():
+                vocoder = "vocoder-small"
+        if isinstance(vocoder, str | Path):
+            vocoder = load_vocoder(vocoder)
+        if vocoder is not None:
+            settings["vocoder"] = vocoder
+        try:
+            with quiet_loading():
+                return super().from_pretrained(str(place), **{"low_cpu_mem_usage": False, **settings})
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"{pretrained_model_name_or_path} cannot be loaded as a synthesiser: {reason}"
+            ) from error
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save everything as JSON and safetensors, with checksums of the weights."""
+        super().save_pretrained(str(save_directory), **settings)
+        write_checksums(Path(save_directory))
+
+    @property
+    def default_steps(self) -> int:
+        """Solver steps where the caller names none."""
+        return int(self.config["default_steps"])
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over names and values of all weights, hexadecimal."""
+        digest = hashlib.sha256()
+        for module in (self.denoiser, self.vocoder):
+            for name, value in sorted(module.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().float().numpy().tobytes())
+        return digest.hexdigest()
+
+    def __call__(self, score: Any, *, progress: Progress | None = None, **choices: Any) -> Audio:
+        """Play a score.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or `ondes.Notes`.
+            progress: Called as audio is made.
+            choices: As of `stream`: `seed`, `steps`, `sampler`, `guidance_scale`.
+
+        Returns:
+            44.1 kHz stereo, as long as the score and two seconds more.
+        """
+        return Audio.concatenate(list(self.stream(score, progress=progress, **choices)))
+
+    def stream(
+        self,
+        score: Any,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Audio]:
+        """Play a score and give out blocks of audio as they are made.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or `ondes.Notes`.
+            seed: Of the noise the music is made from.
+            steps: Solver steps, 4 to 32: more are slower and closer to what the model means.
+            sampler: "euler", "heun", "dpm++" or "unipc"; the model's own scheduler if missing.
+            guidance_scale: Above 1, the notes are obeyed more than in the training data, at twice the time.
+            progress: Called as audio is made.
+
+        Raises:
+            UserError: If the score or a setting cannot be used.
+        """
+        notes = score if isinstance(score, Notes) else to_notes(read_score(score))
+        sample = self._sampler(seed, steps, sampler, guidance_scale)
+        for blocks in self._stream_parts([notes], sample, progress):
+            yield blocks[0]
+
+    def stems(self, score: Any, *, progress: Progress | None = None, **choices: Any) -> dict[str, Audio]:
+        """Every part of a score alone; the sum of them is the mix, with one limiter for all.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or `ondes.Notes`.
+            progress: Called as audio is made.
+            choices: As of `stream`.
+
+        Returns:
+            Audio by the name of the part, in their order.
+        """
+        blocks: dict[str, list[Audio]] = {}
+        for piece in self.stream_stems(score, progress=progress, **choices):
+            for name, block in piece.items():
+                blocks.setdefault(name, []).append(block)
+        return {name: Audio.concatenate(found) for name, found in blocks.items()}
+
+    def stream_stems(
+        self,
+        score: Any,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[dict[str, Audio]]:
+        """Blocks of every part, all of one length, by the name of the part; see `stems` and `stream`."""
+        notes = score if isinstance(score, Notes) else to_notes(read_score(score))
+        sample = self._sampler(seed, steps, sampler, guidance_scale)
+        names = part_names(notes)
+        alone = [notes.select(notes.part == index) for index in range(len(names))]
+        for blocks in self._stream_parts(alone, sample, progress):
+            yield dict(zip(names, blocks, strict=True))
+
+    def log_mel(self, score: Any, *, seed: int = 0, steps: int | None = None, **choices: Any) -> np.ndarray:
+        """The log-mel spectrogram of which `__call__` makes audio: float32 (2, bands, frames)."""
+        notes = score if isinstance(score, Notes) else to_notes(read_score(score))
+        sample = self._sampler(seed, steps, choices.get("sampler"), choices.get("guidance_scale"))
+        frames = self._frames(notes)
+        return torch.cat(list(self._stream_mel(notes, frames, sample)), -1)[..., :frames].numpy()
+
+    def join_times_s(self, duration_s: float) -> np.ndarray:
+        """Where segments join in audio of a length, in seconds."""
+        spec = self.denoiser.spec
+        plan = self._segments(int(duration_s * spec.frames_per_second))
+        return np.array([segment.start + segment.known for segment in plan[1:]]) / spec.frames_per_second
+
+    def _frames(self, notes: Notes) -> int:
+        spec = self.denoiser.spec
+        return max(1, int(np.ceil((notes.duration_s + TAIL_S) * spec.frames_per_second)))
+
+    def _segments(self, frames: int) -> list[Segment]:
+        window, context, first = (
+            int(self.config[name]) for name in ("segment_frames", "context_frames", "first_frames")
+        )
+        multiple = int(self.denoiser.config["patch_frames"])
+        return segments(frames, window=window, context=context, first=first, multiple=multiple)
+
+    def _sampler(
+        self, seed: int, steps: int | None, sampler: str | None, guidance_scale: float | None
+    ) -> Callable[[Notes, Segment, Tensor], Tensor]:
+        """A function from notes, a segment and its known frames to the features of the segment."""
+        steps = self.default_steps if steps is None else steps
+        if not 1 <= steps <= LONGEST_STEPS:
+            raise UserError(f"{steps} steps: 1 to {LONGEST_STEPS} are allowed, 4 to 32 are useful")
+        scale = 1.0 if guidance_scale is None else float(guidance_scale)
+        if not np.isfinite(scale) or scale < 0:
+            raise UserError(f"a guidance scale of {scale}: 0 or more is allowed, 1 to 3 are useful")
+        scheduler = copy.deepcopy(self.scheduler) if sampler is None else make_scheduler(sampler)
+        model: NoteDenoiser = self.denoiser
+
+        @torch.no_grad()
+        def sample(notes: Notes, segment: Segment, context: Tensor) -> Tensor:
+            window = to_note_frames(notes, start_frame=segment.start, frames=segment.frames)
+            conditioning = model.condition(window.to(model.device))
+            blind = model.drop(conditioning, torch.ones(1, dtype=torch.bool, device=model.device))
+            noise = position_noise(
+                tuple(context.shape[1:3]), start_frame=segment.start, frames=segment.frames, seed=seed
+            )[None].to(model.device)
+            known = torch.arange(segment.frames, device=model.device)[None] < segment.known
+            values = torch.nn.functional.pad(context, (0, segment.frames - segment.known))
+            denoiser = guide(
+                lambda noisy, level: model(noisy, level, conditioning, known),
+                lambda noisy, level: model(noisy, level, blind, known),
+                scale=scale,
+            )
+            held = hold(denoiser, values, known[:, None, None])
+            with fast_arithmetic(model.device):
+                made = denoise(held, noise, scheduler=scheduler, steps=steps)
+            return torch.where(known[:, None, None], values, made.float())
+
+        return sample
+
+    def _stream_mel(
+        self, notes: Notes, frames: int, sample: Callable[[Notes, Segment, Tensor], Tensor]
+    ) -> Iterator[Tensor]:
+        """New frames (2, bands, frames) of each segment; the last may reach beyond the end of the piece."""
+        context = torch.zeros(1, 2, self.denoiser.spec.bands, 0, device=self.denoiser.device)
+        size = int(self.config["context_frames"])
+        for segment in self._segments(frames):
+            features = sample(notes, segment, context[..., context.shape[-1] - segment.known :])
+            context = features[..., -size:]
+            yield self.denoiser.restore(features[0, ..., segment.known :]).cpu()
+
+    def _stream_parts(
+        self,
+        parts: list[Notes],
+        sample: Callable[[Notes, Segment, Tensor], Tensor],
+        progress: Progress | None,
+    ) -> Iterator[list[Audio]]:
+        """Blocks of several scores of one length, played side by side under one limiter for their sum."""
+        if not parts or not any(len(part) for part in parts):
+            log.warning("the score has no notes: the result is silence")
+            yield [self._silence(part) for part in parts or []]
+            return
+        spec = self.denoiser.spec
+        frames = self._frames(parts[0])
+        limiter = Limiter()
+        made = 0
+        waiting = torch.zeros(len(parts), 2, 0)
+        voices = [self._voice(part, frames, sample) for part in parts]
+        for pieces in zip(*voices, strict=True):
+            blocks = torch.stack([block for block, _ in pieces])
+            last = pieces[0][1]
+            waiting = torch.cat([waiting, blocks], -1)
+            gains = limiter.push(blocks.sum(0), last=last)
+            ready, waiting = waiting[..., : len(gains)] * gains, waiting[..., len(gains) :]
+            made += len(gains)
+            if len(gains):
+                yield [Audio(block.numpy(), spec.sample_rate_hz) for block in ready]
+            if progress is not None:
+                progress(made / spec.sample_rate_hz, frames / spec.frames_per_second)
+
+    def _voice(
+        self, notes: Notes, frames: int, sample: Callable[[Notes, Segment, Tensor], Tensor]
+    ) -> Iterator[tuple[Tensor, bool]]:
+        """Blocks (2, samples) of one score before the limiter, and whether each is the last."""
+        stream = self.vocoder.stream()
+        done = 0
+        for log_mel in self._stream_mel(notes, frames, sample):
+            kept = log_mel[..., : frames - done]
+            done += kept.shape[-1]
+            last = done >= frames
+            yield stream.push(kept.to(self.vocoder.device), last=last).cpu().float(), last
+
+    def _silence(self, notes: Notes) -> Audio:
+        spec = self.denoiser.spec
+        return Audio(np.zeros((2, self._frames(notes) * spec.hop_samples), np.float32), spec.sample_rate_hz)
+
+
+def part_names(notes: Notes) -> list[str]:
+    """Names of the parts, made unique by numbers."""
+    seen: dict[str, int] = {}
+    names = []
+    for part in notes.parts:
+        seen[part.name] = seen.get(part.name, 0) + 1
+        names.append(part.name if seen[part.name] == 1 else f"{part.name} ({seen[part.name]})")
+    return names
+
+
+def load_vocoder(name: str | Path) -> Any:
+    """A vocoder by bundled name, folder, Hub id, or "griffin-lim".
+
+    Raises:
+        UserError: If there is no such vocoder or its weights are damaged.
+    """
+    if str(name) == "griffin-lim":
+        return GriffinLim()
+    place = resolve(name, kind="vocoder", config="config.json")
+    if isinstance(place, Path):
+        verify_checksums(place)
+    try:
+        return Vocoder.from_pretrained(str(place), low_cpu_mem_usage=False)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise UserError(f"{name} cannot be loaded as a vocoder: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without diffusers' progress bar, which three small files do not need."""
+    shown = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bar()
+
+
+def fast_arithmetic(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 for matrix products where the hardware multiplies it fast; elsewhere nothing changes."""
+    if device.type == "cuda" or (device.type == "cpu" and cpu_multiplies_bfloat16()):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16; without them it is a hundred times slower."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    abilities = ask() if ask else {}
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
