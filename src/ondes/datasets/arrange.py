@@ -68,7 +68,8 @@ def find_beat(notes: Notes) -> Beat:
     """The quarter note that most onsets agree with.
 
     Onsets are summed on a circle, exp(2 pi i onset / period), for every period; the one with the longest
-    sums for beats and half beats wins. Good enough where time is exact, as in engraved scores.
+    sums for beats and half beats wins. Of its four sixteenths the one with most notes is the beat. Good
+    enough where time is exact, as in engraved scores.
     """
     onsets_s = np.unique(np.round(notes.onset_s, 3))
     if len(onsets_s) < 4:
@@ -76,8 +77,13 @@ def find_beat(notes: Notes) -> Beat:
     angles = 2 * np.pi * onsets_s[None, :] / PERIODS_S[:, None]
     whole, half = np.exp(1j * angles).mean(axis=1), np.exp(2j * angles).mean(axis=1)
     best = int(np.argmax(np.abs(whole) + np.abs(half)))
-    phase_s = float(np.angle(whole[best]) / (2 * np.pi) * PERIODS_S[best]) % float(PERIODS_S[best])
-    return Beat(float(PERIODS_S[best]), phase_s)
+    period_s = float(PERIODS_S[best])
+    sixteenth_s = period_s / 4
+    turn = np.angle(np.exp(2j * np.pi * onsets_s / sixteenth_s).mean()) / (2 * np.pi)
+    candidates_s = (turn + np.arange(4)) * sixteenth_s
+    off = (notes.onset_s[None] - candidates_s[:, None] + sixteenth_s / 2) % period_s
+    struck = (off < sixteenth_s).sum(axis=1)
+    return Beat(period_s, float(candidates_s[np.argmax(struck)] % period_s))
 
 
 def harmony(notes: Notes, starts_s: NDArray[np.float64], length_s: float) -> NDArray[np.float64]:

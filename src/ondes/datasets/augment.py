@@ -214,13 +214,11 @@ def separate(notes: Notes) -> Notes:
     """
     key = (notes.part * 128 + notes.pitch).astype(np.int64)
     order = np.lexsort((notes.onset_s, key))
-    same = key[order][1:] == key[order][:-1]
-    gap_s = np.diff(notes.onset_s[order])
-    drop = np.append(False, same & (gap_s < 0.010))
-    order = order[~drop]
+    again = np.diff(key[order], prepend=-1) == 0
+    order = order[~again | (np.diff(notes.onset_s[order], prepend=0.0) >= 0.010)]
     onset_s = notes.onset_s[order]
-    same = key[order][1:] == key[order][:-1]
-    latest_s = np.append(np.where(same, onset_s[1:] - 0.005, np.inf), np.inf)
+    followed = np.diff(key[order], append=-1) == 0
+    latest_s = np.where(followed, np.append(onset_s[1:], np.inf)[: len(onset_s)] - 0.005, np.inf)
     key_release_s, release_s = notes.key_release_s.copy(), notes.release_s.copy()
     key_release_s[order] = np.maximum(np.minimum(key_release_s[order], latest_s), onset_s + 0.002)
     release_s[order] = np.maximum(np.minimum(release_s[order], latest_s), onset_s + 0.002)
