@@ -33,6 +33,17 @@ def test_strata_keep_their_sizes():
     assert (figure.value, figure.low, figure.high) == (0.75, 0.75, 0.75)
 
 
+def test_means_are_those_of_any_statistic():
+    values = np.random.default_rng(4).normal(size=30)
+    settings = {"strata": ["a"] * 12 + ["b"] * 18, "seed": 5, "resamples": 300}
+    by_statistic = bootstrap(
+        lambda chosen: float(values[chosen].mean()), [k % 7 for k in range(30)], **settings
+    )
+    by_counts = mean_figure(values, [k % 7 for k in range(30)], **settings)
+    assert by_counts.value == pytest.approx(by_statistic.value)
+    assert (by_counts.low, by_counts.high) == pytest.approx((by_statistic.low, by_statistic.high))
+
+
 def test_ratio_is_of_means_and_paired():
     under = np.random.default_rng(1).uniform(0.2, 1.0, 50)
     figure = ratio_figure(0.8 * under, under, range(50))

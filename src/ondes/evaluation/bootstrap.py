@@ -46,47 +46,71 @@ def bootstrap(
         The figure of all items and the 2.5 % and 97.5 % percentiles of the draws. The interval is NaN with
         fewer than two sources: there is nothing to draw from.
     """
-    everything = np.arange(len(sources))
-    if not len(everything):
+    if not len(sources):
         return Figure(float("nan"), float("nan"), float("nan"))
-    value = float(statistic(everything))
-    if len(set(sources)) < 2:
-        return Figure(value, float("nan"), float("nan"))
-    members = _members(sources, strata)
-    random = np.random.default_rng(seed)
-    draws = np.array([statistic(_draw(members, random)) for _ in range(resamples)], float)
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return Figure(value, float("nan"), float("nan"))
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Figure(value, float(low), float(high))
+    everything = np.arange(len(sources))
+    draws = [statistic(np.repeat(everything, row)) for row in _draws(sources, strata, seed, resamples)]
+    return _figure(float(statistic(everything)), np.array(draws))
 
 
-def mean_figure(values: ArrayLike, sources: Sequence[Hashable], **settings: object) -> Figure:
-    """Bootstrap of a mean over items whose value is finite; settings as for `bootstrap`."""
+def mean_figure(
+    values: ArrayLike,
+    sources: Sequence[Hashable],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Figure:
+    """Bootstrap of a mean over the items whose value is finite; the rest as for `bootstrap`."""
     array = np.asarray(values, float)
-    return bootstrap(lambda chosen: finite_mean(array[chosen]), sources, **settings)  # type: ignore[arg-type]
+    return ratio_figure(array, np.ones_like(array), sources, strata=strata, seed=seed, resamples=resamples)
 
 
 def ratio_figure(
-    over: ArrayLike, under: ArrayLike, sources: Sequence[Hashable], **settings: object
+    over: ArrayLike,
+    under: ArrayLike,
+    sources: Sequence[Hashable],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Figure:
-    """Bootstrap of one mean over another, items paired; settings as for `bootstrap`."""
-    pairs = np.stack([np.asarray(over, float), np.asarray(under, float)])
+    """Bootstrap of one mean over another, of the items where both are finite; the rest as for `bootstrap`.
 
-    def ratio(chosen: np.ndarray) -> float:
-        top, bottom = pairs[:, chosen]
-        whole = np.isfinite(top) & np.isfinite(bottom)
-        below = finite_mean(bottom[whole])
-        return finite_mean(top[whole]) / below if below > 0 else float("nan")
+    NaN where the lower mean is not above 0.
+    """
+    pairs = np.stack([np.asarray(over, float), np.asarray(under, float)], axis=1).reshape(-1, 2)
+    pairs = np.where(np.isfinite(pairs).all(axis=1, keepdims=True), pairs, 0.0)
+    if not len(pairs):
+        return Figure(float("nan"), float("nan"), float("nan"))
+    counts = np.concatenate([np.ones((1, len(pairs)), int), _draws(sources, strata, seed, resamples)])
+    top, bottom = (counts @ pairs).T
+    ratios = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
+    return _figure(float(ratios[0]), ratios[1:])
 
-    return bootstrap(ratio, sources, **settings)  # type: ignore[arg-type]
+
+def _figure(value: float, draws: np.ndarray) -> Figure:
+    """The percentiles of the draws that are finite, around a value."""
+    finite = draws[np.isfinite(draws)]
+    if not len(finite):
+        return Figure(value, float("nan"), float("nan"))
+    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Figure(value, float(low), float(high))
 
 
-def finite_mean(values: np.ndarray) -> float:
-    """Mean of what is finite, NaN of nothing."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
+def _draws(
+    sources: Sequence[Hashable], strata: Sequence[Hashable] | None, seed: int, resamples: int
+) -> np.ndarray:
+    """How often each item is drawn (resamples, items); no rows where there are fewer than two sources."""
+    if len(set(sources)) < 2:
+        return np.zeros((0, len(sources)), int)
+    random = np.random.default_rng(seed)
+    counts = np.zeros((resamples, len(sources)), int)
+    for branch in _members(sources, strata):
+        drawn = random.integers(len(branch), size=(resamples, len(branch)))
+        for index, items in enumerate(branch):
+            counts[:, items] = (drawn == index).sum(axis=1, keepdims=True)
+    return counts
 
 
 def _members(sources: Sequence[Hashable], strata: Sequence[Hashable] | None) -> list[list[np.ndarray]]:
@@ -96,10 +120,3 @@ def _members(sources: Sequence[Hashable], strata: Sequence[Hashable] | None) -> 
     for index, (kind, source) in enumerate(zip(kinds, sources, strict=True)):
         tree.setdefault(kind, {}).setdefault(source, []).append(index)
     return [[np.array(items) for items in branch.values()] for branch in tree.values()]
-
-
-def _draw(members: list[list[np.ndarray]], random: np.random.Generator) -> np.ndarray:
-    """Items of as many sources as there are, drawn with replacement in each stratum."""
-    return np.concatenate(
-        [branch[k] for branch in members for k in random.integers(len(branch), size=len(branch))]
-    )

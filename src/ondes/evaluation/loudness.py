@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
@@ -53,7 +53,11 @@ def channel_coherence(audio: Audio, *, heard_in: Audio | None = None) -> float:
     if audio.channels == 1:
         return 1.0
     signal = require("scipy.signal")
-    settings = {"fs": audio.sample_rate_hz, "nperseg": COHERENCE_SAMPLES}
+    settings: dict[str, Any] = {
+        "fs": audio.sample_rate_hz,
+        "nperseg": COHERENCE_SAMPLES,
+        "detrend": False,
+    }
     judge = heard_in or audio
     if min(audio.samples.shape[1], judge.samples.shape[1]) < 4 * COHERENCE_SAMPLES:
         return float("nan")

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from ondes.audio import Audio
     from ondes.score import Notes
 
-WINDOW_S = 0.093
-"""Length of the two windows that meet at the onset: parts semitones whose harmonics lie above 360 Hz."""
+WINDOW_S = 0.14
+"""Length of the two windows that meet at the onset."""
 
 HARMONICS = 5
 HIGHEST_HZ = 10_000.0
-FLOOR = 1e-6
-"""Energies are lifted by this share of the excerpt's largest (-60 dB): nothing rises out of silence."""
+QUARTER_TONE = 0.5
+"""Semitones. What is as strong this far beside a harmonic is an attack's noise or a neighbour's."""
+
+FLOOR = 1e-4
+"""Gains count from this share of the excerpt's largest energy (-40 dB): nothing rises out of silence."""
 
 GUARD_S = 0.1
 """Controls keep this far from notes of their pitch."""
@@ -93,10 +96,15 @@ def control_points(notes: Notes, *, end_s: float, seed: int) -> tuple[np.ndarray
 
 
 def harmonic_rise_db(audio: Audio, times_s: np.ndarray, pitch: np.ndarray) -> np.ndarray:
-    """How much louder a pitch's harmonics are just after a time than just before, in dB.
+    """How much energy a pitch's harmonics gain at a time, in dB over a floor.
 
-    The mean over the first harmonics of the ratio of energies in two Hann windows, one that ends at the time
-    and one that begins there; Fourier sums at the harmonics' exact frequencies, channels added as energies.
+    Energies are taken in two Hann windows, one that ends at the time and one that begins there, by Fourier
+    sums at the exact frequencies, channels added. The gain of a harmonic is its energy after, less its energy
+    before, less what lies a quarter tone beside it after; never below nothing. The logarithm is averaged over
+    the harmonics.
+
+    Chosen over a plain ratio of after and before: the area on 14 renders is 0.93 instead of 0.88 (quartets
+    0.89 instead of 0.83), and falls to 0.66 where the audio comes 100 ms late.
 
     Args:
         audio: Any rate; silence is assumed around it.
@@ -104,33 +112,44 @@ def harmonic_rise_db(audio: Audio, times_s: np.ndarray, pitch: np.ndarray) -> np
         pitch: MIDI pitches (points,).
 
     Returns:
-        One figure a point (points,).
+        One figure a point (points,), from 0.
     """
     size = round(WINDOW_S * audio.sample_rate_hz)
     padded = np.pad(audio.samples, ((0, 0), (size, 2 * size)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
     starts = np.clip(np.round(times_s * audio.sample_rate_hz).astype(int), 0, windows.shape[1] - 1 - size)
-    energy = np.full((2, len(starts), HARMONICS), np.nan)
+    gain = np.full((len(starts), HARMONICS), np.nan)
+    loudest = 0.0
     for value in np.unique(pitch):
         points = np.flatnonzero(pitch == value)
-        kernel = _harmonic_kernel(float(pitch_hz([value])[0]), size, audio.sample_rate_hz)
-        for after in (0, 1):  # padding makes `starts` the beginning of the window before the time
-            spectrum = windows[:, starts[points] + after * size] @ kernel
-            energy[after, points, : kernel.shape[1]] = (np.abs(spectrum) ** 2).sum(axis=0)
-    lift = FLOOR * max(float(np.nanmax(energy)), 1e-30)
-    return np.nanmean(10 * np.log10((energy[1] + lift) / (energy[0] + lift)), axis=1)
+        kernel = _harmonic_kernel(float(value), size, audio.sample_rate_hz)
+        # The padding makes `starts` the beginning of the window before; (points, 3 offsets, harmonics).
+        before, after = (
+            _energy(windows[:, starts[points] + shift], kernel).reshape(len(points), 3, -1)
+            for shift in (0, size)
+        )
+        loudest = max(loudest, float(before[:, 1].max()), float(after[:, 1].max()))
+        beside = np.maximum(after[:, 0], after[:, 2])
+        gain[points, : kernel.shape[1] // 3] = np.maximum(after[:, 1] - before[:, 1] - beside, 0.0)
+    lift = FLOOR * max(loudest, 1e-30)
+    return np.nanmean(10 * np.log10(gain / lift + 1), axis=1)
 
 
-def _harmonic_kernel(base_hz: float, size: int, sample_rate_hz: int) -> np.ndarray:
-    """Hann-windowed complex tones at the harmonics (samples, harmonics below the highest frequency)."""
-    harmonics_hz = base_hz * np.arange(1, HARMONICS + 1)
-    harmonics_hz = harmonics_hz[harmonics_hz < min(HIGHEST_HZ, sample_rate_hz / 2)]
-    if not len(harmonics_hz):
-        harmonics_hz = np.array([base_hz])
+def _energy(windows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Energies (points, columns of the kernel) of windows (channels, points, samples)."""
+    return (np.abs(windows @ kernel) ** 2).sum(axis=0)
+
+
+def _harmonic_kernel(pitch: float, size: int, sample_rate_hz: int) -> np.ndarray:
+    """Hann-windowed complex tones (samples, 3 harmonics): a quarter tone below the harmonics, at, above."""
+    offsets = np.array([-QUARTER_TONE, 0.0, QUARTER_TONE])
+    base_hz = pitch_hz(pitch + offsets)
+    known = np.arange(1, HARMONICS + 1)
+    known = known[known * base_hz[-1] < min(HIGHEST_HZ, sample_rate_hz / 2)]
+    frequencies_hz = np.outer(base_hz, known if len(known) else [1]).ravel()
     time_s = np.arange(size) / sample_rate_hz
-    return (np.hanning(size)[:, None] * np.exp(-2j * np.pi * time_s[:, None] * harmonics_hz)).astype(
-        np.complex64
-    )
+    tones = np.exp(-2j * np.pi * time_s[:, None] * frequencies_hz)
+    return (np.hanning(size)[:, None] * tones).astype(np.complex64)
 
 
 def roc_auc(positive: np.ndarray, negative: np.ndarray) -> float:
