@@ -7,7 +7,6 @@ volume, pan and bend mean in a render exactly what they mean to a model, and bot
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import io
 import logging
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from ondes.audio import Audio
 from ondes.datasets.channels import Layer, to_layers, to_midi_file
 from ondes.errors import UserError, nearest
+from ondes.files import file_sha256
 from ondes.score import Notes, to_notes
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ SOUNDFONT_FOLDERS = (
     "/usr/share/sounds/sf3",
 )
 SOUNDFONT_NAMES = ("FluidR3_GM.sf2", "default-GM.sf2", "default.sf2", "*.sf2", "*.sf3")
+
+
+class NotFiniteError(UserError):
+    """A player made NaN or infinity."""
 
 
 @runtime_checkable
@@ -121,7 +125,7 @@ class MidirendererRenderer:
     @property
     def soundfont_hash(self) -> str:
         """SHA-256 of the SoundFont file, hexadecimal."""
-        return file_hash(self.soundfont)
+        return _cached_hash(self.soundfont)
 
     @cached_property
     def _bytes(self) -> bytes:
@@ -134,7 +138,7 @@ class MidirendererRenderer:
         mix = _silence(notes, self.tail_s)
         for layer in to_layers(notes, polyphony=MIDIRENDERER_POLYPHONY):
             _add(mix, self._unclipped(notes, layer, mix.shape[1] / SAMPLE_RATE_HZ, send))
-        return Audio(mix, SAMPLE_RATE_HZ)
+        return _finite(mix, self.soundfont)
 
     def _unclipped(self, notes: Notes, layer: Layer, duration_s: float, send: int) -> NDArray[np.float32]:
         import soxr  # noqa: PLC0415
@@ -190,7 +194,7 @@ class FluidsynthRenderer:
     @property
     def soundfont_hash(self) -> str:
         """SHA-256 of the SoundFont file, hexadecimal."""
-        return file_hash(self.soundfont)
+        return _cached_hash(self.soundfont)
 
     def render(self, score: ScoreTick | Notes, *, reverb: str = "dry") -> Audio:
         """See `Renderer.render`."""
@@ -201,7 +205,7 @@ class FluidsynthRenderer:
         for layer in to_layers(notes, polyphony=FLUIDSYNTH_POLYPHONY):
             midi = to_midi_file(notes, layer, duration_s=duration_s + 0.1, reverb_send=send)
             _add(mix, self._play(midi, reverb).T[:, FLUIDSYNTH_DELAY_SAMPLES:])
-        return Audio(mix, SAMPLE_RATE_HZ)
+        return _finite(mix, self.soundfont)
 
     def _play(self, midi: bytes, reverb: str) -> NDArray[np.float32]:
         """Samples (time, 2) at 44.1 kHz."""
@@ -306,10 +310,8 @@ def is_compressed(soundfont: Path) -> bool:
 
 
 @cache
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _cached_hash(soundfont: Path) -> str:
+    return file_sha256(soundfont)
 
 
 def _notes(score: ScoreTick | Notes) -> Notes:
@@ -324,6 +326,12 @@ def _reverb_send(reverb: str) -> int:
 
 def _silence(notes: Notes, tail_s: float) -> NDArray[np.float32]:
     return np.zeros((2, round((notes.duration_s + tail_s) * SAMPLE_RATE_HZ)), np.float32)
+
+
+def _finite(mix: NDArray[np.float32], soundfont: Path) -> Audio:
+    if not np.isfinite(mix).all():
+        raise NotFiniteError(f"the render with {soundfont} holds NaN or infinity; give another SoundFont")
+    return Audio(mix, SAMPLE_RATE_HZ)
 
 
 def _add(mix: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
