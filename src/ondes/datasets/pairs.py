@@ -64,6 +64,7 @@ class PairSettings:
         seconds: Length of each score.
         tail_s: What the render goes on for after it.
         probe_share: Chance of a probe instead of music.
+        reverb_share: Chance of light reverb; a network that is not told of it learns the average.
     """
 
     soundfont: Path
@@ -72,6 +73,7 @@ class PairSettings:
     seconds: float = 25.0
     tail_s: float = 2.0
     probe_share: float = PROBE_SHARE
+    reverb_share: float = LIGHT_REVERB_SHARE
 
     def renderer(self) -> Renderer:
         """The player that these settings name."""
@@ -114,7 +116,7 @@ def make_pair(entries: Sequence[ScoreEntry], renderer: Renderer, settings: PairS
     except UserError as error:
         log.warning("pair %d: %s", index, error)
         raise RejectionError("broken") from error
-    reverb = "light" if generator.random() < LIGHT_REVERB_SHARE else "dry"
+    reverb = "light" if generator.random() < settings.reverb_share else "dry"
     audio = _render(renderer, notes, reverb)
     peak = _peak(audio)
     if peak > LOUDEST_PEAK:

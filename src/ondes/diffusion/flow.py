@@ -38,7 +38,7 @@ def to_level(uniform: Float[Tensor, " batch"], *, shift: float = 1.0) -> Float[T
 
 
 def stratified(count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """Uniform numbers in 0..1, one in each of `count` equal parts, in random order: less noise than independent ones."""
+    """Uniform numbers in 0..1, one in each of `count` equal parts, in random order: steadier than independent ones."""
     offsets = torch.rand(count, generator=generator)
     return (torch.randperm(count, generator=generator) + offsets) / count
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class SpectrogramCritic(nn.Module):
             nn.utils.parametrizations.weight_norm(
                 nn.Conv2d(before, after, (9, 3), stride=(2, 1) if index else 1, padding=(4, 1))
             )
-            for index, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            for index, (before, after) in enumerate(itertools.pairwise(sizes))
         )
         self.judge = nn.utils.parametrizations.weight_norm(nn.Conv2d(width, 1, 3, padding=1))
 

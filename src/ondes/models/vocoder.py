@@ -17,7 +17,7 @@ from ondes.representations.mel import MEL, MelSpec, mel_inverse
 
 LOG_MEL_CENTRE = -5.0
 LOG_MEL_SCALE = 3.0
-"""Log-mels are shifted and scaled by round numbers near their mean and spread over music before the network sees them."""
+"""Log-mels are shifted and scaled by round numbers near their mean and spread over music."""
 
 LOG_GAIN_LIMIT = 6.0
 """The network may move a bin by at most this many nepers from the interpolated mel: a bound on its errors."""

@@ -19,16 +19,9 @@ TASKS = {
 }
 """Where the training module and the data module of each task are."""
 
-LINKS = {"synth": {"model.sketch_steps": "data.short_until"}}
-"""Settings of the data module that follow from the model's."""
-
 
 class TrainingCLI(LightningCLI):
     """LightningCLI whose runs each have one folder."""
-
-    def __init__(self, *classes: type, links: dict[str, str], args: list[str]) -> None:
-        self.links = links
-        super().__init__(*classes, run=False, args=args, save_config_callback=None)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What every run has beside model, data and trainer."""
@@ -38,8 +31,6 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--save_every", type=int, default=200, help="Steps between checkpoints and pictures."
         )
-        for source, target in self.links.items():
-            parser.link_arguments(source, target)
 
 
 def main(task: str, arguments: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import lightning
 import torch
@@ -34,7 +34,7 @@ class RenderedWindows(lightning.LightningDataModule):
         validation_batches: Batches of the validation split, always the same.
         seed: Of the cuts.
         workers: Processes that cut windows beside the training.
-        short_until: Number of batches of shorter windows; the command line takes it from the model's `sketch_steps`.
+        shorten: From which step on there are how many times as many windows, as much shorter.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class RenderedWindows(lightning.LightningDataModule):
         validation_batches: int = 4,
         seed: int = 0,
         workers: int = 0,
-        short_until: int = 0,
+        shorten: dict[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["folders"])
@@ -59,14 +59,15 @@ class RenderedWindows(lightning.LightningDataModule):
             self.pairs = read_pairs(self.folders, "train")
             self.validation_pairs = read_pairs(self.folders, "validation")
 
-    def _windows(self, pairs: list[Pair], **settings: int) -> RandomWindows:
+    def _windows(self, pairs: list[Pair], **settings: Any) -> RandomWindows:
         return RandomWindows(pairs, batch=self.hparams["batch"], frames=self.hparams["frames"], **settings)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches from the trainer's step on."""
         first = self.trainer.global_step if self.trainer else 0
-        short_until = self.hparams["short_until"]
-        windows = self._windows(self.pairs, seed=self.hparams["seed"], first=first, short_until=short_until)
+        windows = self._windows(
+            self.pairs, seed=self.hparams["seed"], first=first, shorten=self.hparams["shorten"]
+        )
         return DataLoader(windows, batch_size=None, num_workers=self.hparams["workers"])
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -220,9 +221,9 @@ def random_context(windows: int, frames: int, generator: torch.Generator) -> Ten
     masks = torch.zeros(windows, frames, dtype=torch.bool)
     kinds = torch.randint(0, 5, (windows,), generator=generator).tolist()
     lengths = (torch.rand(windows, 2, generator=generator) * frames / 2).long().tolist()
-    for mask, kind, (before, after) in zip(masks, kinds, lengths, strict=True):
-        # Whole patches: an even number of frames on either side.
-        before, after = before // 4 * 4, after // 4 * 4
+    for mask, kind, ends in zip(masks, kinds, lengths, strict=True):
+        # Whole patches: a multiple of four frames on either side.
+        before, after = (end // 4 * 4 for end in ends)
         if kind in (1, 3, 4):
             mask[:before] = True
         if kind in (2, 3):

@@ -23,9 +23,6 @@ from ondes.score import Notes, read_score, to_notes
 
 log = logging.getLogger(__name__)
 
-SHORTER = 8
-"""See `RandomWindows`."""
-
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -105,15 +102,22 @@ class RandomWindows(IterableDataset[Batch]):
         frames: Frames in a window.
         seed: Of the whole run.
         first: Number of the first batch.
-        short_until: Batches below this number have `SHORTER` times as many windows, as much shorter: what is learned
-            frame by frame gains more from variety than from length.
+        shorten: From which batch on there are how many times as many windows, as much shorter: what is learned frame
+            by frame gains more from variety than from length.
     """
 
     def __init__(
-        self, pairs: list[Pair], *, batch: int, frames: int, seed: int, first: int = 0, short_until: int = 0
+        self,
+        pairs: list[Pair],
+        *,
+        batch: int,
+        frames: int,
+        seed: int,
+        first: int = 0,
+        shorten: dict[int, int] | None = None,
     ) -> None:
         self.pairs, self.batch, self.frames, self.seed, self.first = pairs, batch, frames, seed, first
-        self.short_until = short_until
+        self.shorten = {0: 1, **(shorten or {})}
         lengths = np.array([max(pair.frames, frames) for pair in pairs], dtype=np.float64)
         self.weights = lengths / lengths.sum()
 
@@ -129,7 +133,7 @@ class RandomWindows(IterableDataset[Batch]):
     def at(self, number: int) -> Batch:
         """Batch of a number."""
         rng = np.random.default_rng(position_seed(self.seed, "windows", number))
-        shorter = SHORTER if number < self.short_until else 1
+        shorter = self.shorten[max(begin for begin in self.shorten if begin <= number)]
         frames = self.frames // shorter
         windows = []
         for index in rng.choice(len(self.pairs), size=self.batch * shorter, p=self.weights):
