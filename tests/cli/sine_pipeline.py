@@ -51,13 +51,15 @@ class SinePipeline:
             if progress:
                 progress(min(start + BLOCK, total) / RATE_HZ, score.duration_s)
 
-    def stems(self, score: Notes, *, progress: Progress = None, **choices: Any) -> dict[str, Audio]:
-        return {
-            part.name: Audio.concatenate(
-                self.stream(score.select(score.part == index), progress=progress, **choices)
-            )
-            for index, part in enumerate(score.parts)
-        }
+    def stream_stems(
+        self, score: Notes, *, progress: Progress = None, **choices: Any
+    ) -> Iterator[dict[str, Audio]]:
+        names = [part.name for part in score.parts]
+        alone = [self.stream(score.select(score.part == index), **choices) for index in range(len(names))]
+        for blocks in zip(*alone, strict=True):
+            yield dict(zip(names, blocks, strict=True))
+            if progress:
+                progress(0.0, score.duration_s)
 
 
 def _sines(notes: Notes, start: int, samples: int, seed: int) -> np.ndarray:

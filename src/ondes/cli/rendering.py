@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
+import logging
 import re
 import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ from ondes.files import file_sha256
 from ondes.sidecar import Output, Settings, Sidecar, Source, current_versions, is_sidecar, portable_name
 
 if TYPE_CHECKING:
-    from ondes.audio import Audio
+    import numpy as np
+
+    from ondes.audio import Audio, AudioWriter
     from ondes.pipelines.synthesis import SynthesisPipeline
     from ondes.score import Notes
 
@@ -53,9 +55,12 @@ def load_pipeline(model: str, threads: int | None) -> SynthesisPipeline:
     """
     with waiting(f"Loading {model}"):
         import torch  # noqa: PLC0415
+        from diffusers.utils import logging as diffusers_logging  # noqa: PLC0415
 
         from ondes.pipelines.synthesis import SynthesisPipeline  # noqa: PLC0415
 
+        diffusers_logging.set_verbosity(logging.CRITICAL)
+        diffusers_logging.disable_progress_bar()
         if threads:
             torch.set_num_threads(threads)
         return SynthesisPipeline.from_pretrained(model)
@@ -75,13 +80,11 @@ def play_to_file(
     pipeline: SynthesisPipeline, notes: Notes, settings: Settings, path: Path, *, label: str
 ) -> Output:
     """Play a score into an audio file, block after block, so that memory does not grow with its length."""
-    from ondes.audio import AudioWriter  # noqa: PLC0415
-
     samples = 0
     with timed() as elapsed_s, playing(label) as report:
         blocks = pipeline.stream(notes, progress=report, **choices(settings))
         first = next(blocks)
-        with AudioWriter(path, sample_rate_hz=first.sample_rate_hz, channels=first.channels) as writer:
+        with writer_like(first, path) as writer:
             for block in itertools.chain([first], blocks):
                 writer.write(block)
                 samples += block.samples.shape[-1]
@@ -93,46 +96,39 @@ def play_to_file(
 def play_to_stems(
     pipeline: SynthesisPipeline, notes: Notes, settings: Settings, folder: Path, *, label: str
 ) -> Output:
-    """Play a score into one file a part, and their sum into `mix.wav`."""
-    with timed() as elapsed_s, playing(label) as report:
-        parts = pipeline.stems(notes, progress=report, **choices(settings))
-    stems = dict(zip(stem_files(list(parts)), parts.values(), strict=True))
-    stems[MIX_FILE] = sum_of(list(parts.values()))
-    stems = within_full_scale(stems)
-    mix = stems[MIX_FILE]
-    for name, audio in stems.items():
-        audio.write(folder / name)
-    fingerprints = {name: file_sha256(folder / name) for name in stems}
-    say(speed_line(f"{len(parts)} stems and {MIX_FILE}", mix.duration_s, elapsed_s()))
+    """Play a score into one file a part, and their sum into `mix.wav`, block after block."""
+    files = stem_files([part.name for part in notes.parts])
+    samples = 0
+    with timed() as elapsed_s, playing(label) as report, ExitStack() as writers:
+        blocks = pipeline.stream_stems(notes, progress=report, **choices(settings))
+        first = next(blocks)
+        mix = next(iter(first.values()))
+        out = [writers.enter_context(writer_like(mix, folder / name)) for name in [*files, MIX_FILE]]
+        for block in itertools.chain([first], blocks):
+            stems = [stem.samples for stem in block.values()]
+            for writer, part in zip(out, [*stems, sum_of(stems)], strict=True):
+                writer.write(part)
+            samples += stems[0].shape[-1]
+    duration_s = samples / mix.sample_rate_hz
+    say(speed_line(f"{len(files)} stems and {MIX_FILE}", duration_s, elapsed_s()))
+    fingerprints = {name: file_sha256(folder / name) for name in files}
     return Output(
-        MIX_FILE, fingerprints.pop(MIX_FILE), mix.sample_rate_hz, mix.channels, mix.duration_s, fingerprints
+        MIX_FILE, file_sha256(folder / MIX_FILE), mix.sample_rate_hz, mix.channels, duration_s, fingerprints
     )
 
 
-def sum_of(stems: Sequence[Audio]) -> Audio:
+def writer_like(audio: Audio, path: Path) -> AudioWriter:
+    """A writer for more audio of the same kind."""
+    from ondes.audio import AudioWriter  # noqa: PLC0415
+
+    return AudioWriter(path, sample_rate_hz=audio.sample_rate_hz, channels=audio.channels)
+
+
+def sum_of(stems: Sequence[np.ndarray]) -> np.ndarray:
     """All stems at once, added in double precision."""
     import numpy as np  # noqa: PLC0415
 
-    from ondes.audio import Audio  # noqa: PLC0415
-
-    total = sum((stem.samples.astype(np.float64) for stem in stems), np.zeros(()))
-    return Audio(np.asarray(total, np.float32), stems[0].sample_rate_hz)
-
-
-def within_full_scale(stems: dict[str, Audio]) -> dict[str, Audio]:
-    """The stems, all turned down alike if any would clip in its file, so that they still sum to the mix."""
-    import numpy as np  # noqa: PLC0415
-
-    from ondes.audio import Audio  # noqa: PLC0415
-
-    peak = max(float(np.abs(stem.samples).max(initial=0.0)) for stem in stems.values())
-    if peak <= 1:
-        return stems
-    complain(f"all files are {20 * math.log10(peak):.1f} dB softer than played, so that none of them clips")
-    return {
-        name: Audio(np.asarray(stem.samples / peak, np.float32), stem.sample_rate_hz)
-        for name, stem in stems.items()
-    }
+    return np.asarray(np.sum(stems, axis=0, dtype=np.float64), np.float32)
 
 
 def stem_files(parts: Sequence[str]) -> list[str]:

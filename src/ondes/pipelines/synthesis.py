@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class SynthesisPipeline(DiffusionPipeline):
         vocoder.eval()
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **settings: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **settings: Any) -> SynthesisPipeline:
         """Load a model.
 
         Args:

@@ -1,0 +1,106 @@
+"""The command line with a real pipeline, whose networks are as small and untrained as they come."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from sine_pipeline import Ondes
+
+from ondes.audio import Audio
+from ondes.cli.synth import Sampler
+from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.vocoder import Vocoder
+from ondes.pipelines.samplers import SAMPLERS, make_scheduler
+from ondes.pipelines.synthesis import SynthesisPipeline
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved pipeline with random weights and short segments."""
+    torch.manual_seed(0)
+    denoiser = NoteDenoiser(width=16, hidden=16, blocks=1, heads=2, note_width=16, note_embedding=8)
+    vocoder = Vocoder(width=16, hidden=16, blocks=1)
+    sizes = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    SynthesisPipeline(denoiser, vocoder, make_scheduler("euler"), **sizes).save_pretrained(folder)
+    return folder
+
+
+def test_a_rendering_and_its_replay_are_the_same_bytes_as_from_python(
+    ondes: Ondes, model: Path, song: Path
+) -> None:
+    output = song.with_suffix(".wav")
+    assert ondes("synth", song, "-o", output, "--model", model, "--seed", 7).status == 0
+    written = output.read_bytes()
+    output.unlink()
+    assert ondes("replay", song.with_suffix(".json")).status == 0
+    assert output.read_bytes() == written
+    SynthesisPipeline.from_pretrained(model)(song, seed=7).write(output)
+    assert output.read_bytes() == written
+
+
+def test_stems_sum_to_the_mix(ondes: Ondes, model: Path, song: Path) -> None:
+    folder = song.with_name("out")
+    assert ondes("synth", song, "-o", folder, "--stems", "--model", model, "--steps", 1).status == 0
+    total = sum(Audio.read(file).samples for file in folder.glob("0*.wav"))
+    assert np.abs(Audio.read(folder / "mix.wav").samples - total).max() <= 4 * 2**-23
+
+
+def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
+    output = song.with_suffix(".wav")
+    ondes("synth", song, "-o", output, "--model", model, "--threads", 1)
+    words = ["synth", str(song), "--stream", "--model", str(model), "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ondes.cli.main", *words], capture_output=True, check=True, env=os.environ
+    )
+    samples, _ = soundfile.read(io.BytesIO(done.stdout), dtype="float32", always_2d=True)
+    assert np.abs(samples.T - Audio.read(output).samples).max() < 2**-15
+
+
+def test_a_score_without_notes_is_silence_with_a_warning(ondes: Ondes, model: Path, tmp_path: Path) -> None:
+    score = tmp_path / "silent.mid"
+    score.write_bytes(bytes.fromhex("4d546864000000060000000101e04d54726b000000058f00ff2f00"))
+    run = ondes("synth", score, "-o", tmp_path / "silent.wav", "--model", model)
+    assert run.status == 0
+    assert "no notes" in run.err
+    silence = Audio.read(tmp_path / "silent.wav")
+    assert silence.duration_s > 2.0
+    assert not silence.samples.any()
+
+
+def test_damaged_weights_are_one_line_and_status_2(
+    ondes: Ondes, model: Path, song: Path, tmp_path: Path
+) -> None:
+    weights = next(model.glob("denoiser/*.safetensors"))
+    whole = weights.read_bytes()
+    try:
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        run = ondes("synth", song, "-o", tmp_path / "a.wav", "--model", model)
+    finally:
+        weights.write_bytes(whole)
+    assert run.status == 2
+    assert run.err.count("\n") == 1
+    assert "is damaged" in run.err
+    assert list(tmp_path.iterdir()) == [song]
+
+
+@pytest.mark.parametrize("name", ["synth-smal", "nowhere/at/all", "."])
+def test_a_model_that_is_none_is_one_line_and_status_2(
+    name: str, ondes: Ondes, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(song.parent)
+    run = ondes("synth", song, "-o", "a.wav", "--model", name)
+    assert run.status == 2
+    assert run.err.count("\n") == 1
+
+
+def test_the_samplers_of_the_command_line_are_those_of_the_pipeline() -> None:
+    assert {sampler.value for sampler in Sampler} == set(SAMPLERS)
