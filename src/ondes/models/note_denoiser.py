@@ -60,6 +60,9 @@ class TransformerBlock(nn.Module):
         self.expand = nn.Linear(width, 2 * hidden, bias=False)
         self.contract = nn.Linear(hidden, width, bias=False)
         self.offset = nn.Parameter(torch.zeros(6, width))
+        # A new block adds nothing.
+        nn.init.zeros_(self.attended.weight)
+        nn.init.zeros_(self.contract.weight)
 
     def forward(
         self,
@@ -104,6 +107,8 @@ class NoteDenoiser(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
+    mean: Tensor
+    deviation: Tensor
 
     @register_to_config
     def __init__(
@@ -140,9 +145,6 @@ class NoteDenoiser(ModelMixin, ConfigMixin):
         self.log_spread = nn.Parameter(torch.zeros(2, bands))
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        for block in self.stack:
-            nn.init.zeros_(block.attended.weight)
-            nn.init.zeros_(block.contract.weight)
 
     def standardise(
         self, log_mel: Float[Tensor, "*batch 2 bands frames"]

@@ -84,6 +84,9 @@ class NoteSketch(nn.Module):
         spec: The mel front end.
     """
 
+    table: Tensor
+    above: Tensor
+
     def __init__(self, width: int, embedding: int, partials: int, spec: MelSpec) -> None:
         super().__init__()
         self.partials, self.bands = partials, spec.bands

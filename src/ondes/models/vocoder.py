@@ -167,6 +167,8 @@ class Vocoder(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
+    interpolate: Tensor
+    turns: Tensor
 
     @register_to_config
     def __init__(
