@@ -48,7 +48,7 @@ def main(task: str, arguments: list[str]) -> None:
     module_name, model, data = TASKS[task]
     module = importlib.import_module(module_name)
     cli = TrainingCLI(
-        getattr(module, model), getattr(module, data), links=LINKS.get(task, {}), args=arguments
+        getattr(module, model), getattr(module, data), run=False, args=arguments, save_config_callback=None
     )
     run, save_every = Path(cli.config["run"]), int(cli.config["save_every"])
     run.mkdir(parents=True, exist_ok=True)
