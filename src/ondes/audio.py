@@ -42,7 +42,8 @@ MOST_WAV_BYTES = 2**32 - 4096
 """Sizes in a WAV file are 32-bit numbers; a little is left for its headers."""
 
 BLOCK_FRAMES = 65536
-"""libsndfile's Vorbis encoder overflows the stack when it is given minutes in one call."""
+"""Encoders get blocks of this size, however a sound arrives: libsndfile's Vorbis encoder overflows the stack
+when it is given minutes in one call, and what it makes depends on the size of the first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,7 @@ class AudioWriter:
         self.channels = channels
         self._partial: Path | None = None
         self._file: soundfile.SoundFile | None = None
+        self._pending = np.zeros((channels, 0), np.float32)
         self._frames = 0
         self._clipped = 0
 
@@ -197,24 +199,24 @@ class AudioWriter:
         Raises:
             UserError: If the block does not fit the file, holds NaN or infinity, or the disk is full.
         """
-        import soundfile  # noqa: PLC0415
-
         if self._file is None:
             raise ValueError("AudioWriter is a context manager; write inside its with block")
         samples = self._fitting(block)
         self._frames += samples.shape[1]
         self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
         _check_size(self.path, self._frames, self.channels)
-        try:
-            for start in range(0, samples.shape[1], BLOCK_FRAMES):
-                self._file.write(samples[:, start : start + BLOCK_FRAMES].T)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"{self.path} cannot be written ({error}); free some space") from None
+        samples = np.concatenate([self._pending, samples], axis=1)
+        whole = samples.shape[1] // BLOCK_FRAMES * BLOCK_FRAMES
+        for start in range(0, whole, BLOCK_FRAMES):
+            self._encode(samples[:, start : start + BLOCK_FRAMES])
+        self._pending = samples[:, whole:].copy()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if kind is None:
+                self._encode(self._pending)
             self._close()
             if kind is None and self._partial is not None:
                 if self.path.suffix.lower() == ".ogg":
@@ -222,6 +224,7 @@ class AudioWriter:
                 os.replace(self._partial, self.path)
                 self._partial = None
         finally:
+            self._close()
             self._discard()
         if kind is None and self._clipped:
             log.warning("%s: %d samples exceed full scale and were clipped", self.path, self._clipped)
@@ -238,6 +241,21 @@ class AudioWriter:
         if samples.shape[0] != self.channels:
             raise UserError(f"{self.path} has {self.channels} channels but a block has {samples.shape[0]}")
         return samples
+
+    def _encode(self, samples: Float32[np.ndarray, "channels time"]) -> None:
+        """Give a block to the encoder, rounded to 24 bits where those are kept: libsndfile would truncate."""
+        import soundfile  # noqa: PLC0415
+
+        assert self._file is not None
+        if self._file.subtype == "PCM_24":
+            steps = np.clip(np.rint(samples * 2**23), -(2**23), 2**23 - 1)
+            block = steps.astype(np.int32) << 8
+        else:
+            block = np.clip(samples, -1, 1)
+        try:
+            self._file.write(block.T)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise UserError(f"{self.path} cannot be written ({error}); free some space") from None
 
     def _close(self) -> None:
         if self._file is not None:

@@ -194,7 +194,7 @@ def pedalled_ends(
         Ends in ticks, never before `ends`, (notes,).
     """
     presses, lifts = _pedal_moves(*sostenuto)
-    pressed_at = np.concatenate([[-1], presses])[np.searchsorted(presses, ends, side="left")]
+    pressed_at = np.concatenate([[-1], presses])[np.searchsorted(presses, ends, side="right")]
     held = _next_lift(presses, lifts, ends, last)
     held = np.where((onsets <= pressed_at) & (pressed_at < ends), held, ends)
     held = _next_lift(*_pedal_moves(*sustain), held, last)

@@ -16,9 +16,11 @@ from jaxtyping import Int64
 
 from ondes.errors import UserError
 
-MOST_BYTES = 16 * 2**20
-"""A million notes fit in half of this."""
+MOST_BYTES = 8 * 2**20
+"""Room for a million notes."""
 MOST_TRACKS = 4096
+MOST_METAS = 200_000
+"""Tempos, names, markers and signatures of all tracks together."""
 MOST_TICKS = 2**31 - 1
 """symusic counts ticks in 32 bits."""
 
@@ -27,6 +29,7 @@ TRACK_NAME, MARKER, PORT, END_OF_TRACK, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = (
     *(0x03, 0x06, 0x21, 0x2F, 0x51, 0x58, 0x59),
 )
 
+_KEPT = (TRACK_NAME, MARKER, PORT, END_OF_TRACK, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE)
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
 
@@ -79,12 +82,16 @@ def parse_midi(data: bytes, name: str) -> MidiFile:
     repairs: Counter[str] = Counter()
     data, kind, declared, division, position = _header(data, name)
     tracks: list[FileTrack] = []
+    metas = 0
     while position < len(data):
         if len(tracks) == MOST_TRACKS:
             raise UserError(f"{name} has more than {MOST_TRACKS} tracks; merge them")
         position, chunk = _chunk(data, position, len(tracks) + 1, name, repairs)
         if chunk is not None:
             tracks.append(_track(chunk, position - len(chunk), f"{name}: track {len(tracks) + 1}", repairs))
+            metas += len(tracks[-1].metas)
+            if metas > MOST_METAS:
+                raise UserError(f"{name} has more than {MOST_METAS} tempos, markers and names; thin them out")
     if len(tracks) < declared:
         raise UserError(
             f"{name}: {declared} tracks are announced but the file ends after {len(tracks)}, at byte "
@@ -239,6 +246,6 @@ def _system_event(data: bytes, position: int, status: int, now: int, track: File
         return position + _SYSTEM_DATA_BYTES.get(status, 0)
     if position + size > len(data):
         raise IndexError
-    if kind >= 0:
+    if kind in _KEPT:
         track.metas.append((now, kind, data[position : position + size]))
     return position + size

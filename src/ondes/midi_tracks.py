@@ -55,14 +55,14 @@ NO_NOTES = -1
 """Stands for the programs of a track that has no notes on a channel."""
 
 
-Moves = Int64[np.ndarray, "4 moves"]
-"""Rows of time in ticks; 0 for up, 1 for down, 2 for all keys up; pitch; velocity."""
-Changes = Int64[np.ndarray, "2 changes"]
+Moves = Int64[np.ndarray, "5 _"]
+"""Rows of time in ticks; 0 for up, 1 for down, 2 for all keys up; pitch; velocity; program, -1 if not set."""
+Changes = Int64[np.ndarray, "2 _"]
 """Rows of time and program."""
-Events = Int64[np.ndarray, "3 events"]
+Events = Int64[np.ndarray, "3 _"]
 """Rows of time, controller (128 for pitch bend) and value."""
-KeyedNotes = Int64[np.ndarray, "4 notes"]
-"""Rows of onset, duration, pitch and velocity."""
+KeyedNotes = Int64[np.ndarray, "5 _"]
+"""Rows of onset, duration, pitch, velocity and program, -1 if not set."""
 
 
 @dataclass(eq=False)
@@ -148,7 +148,9 @@ def _moves(events: Int64[np.ndarray, "4 messages"]) -> Moves:
     moves[(kind == NOTE_OFF) | (kind == NOTE_ON) & (second == 0)] = 0
     moves[(kind == NOTE_ON) & (second > 0)] = 1
     moves[(kind == CONTROL) & np.isin(first, ALL_OFF)] = 2
-    return np.stack([time, moves, first, second])[:, moves >= 0]
+    change = np.maximum.accumulate(np.where(kind == PROGRAM, np.arange(len(time)), -1))
+    program = np.where(change >= 0, first[change], -1)
+    return np.stack([time, moves, first, second, program])[:, moves >= 0]
 
 
 def _controls(events: Int64[np.ndarray, "4 messages"]) -> Events:
@@ -170,7 +172,7 @@ def _add_tracks(
     in_force = _controls_in_force(channels, programs)
     for channel, changes, controls in zip(channels, programs, in_force, strict=True):
         notes = pair_keys(channel.moves, channel.end, file.repairs)
-        of_note = _programs_at(notes[0], changes)
+        of_note = _programs_at(notes[0], notes[4], changes)
         is_drum = channel.channel == DRUM_CHANNEL
         if is_drum:
             of_note = of_note[:1].repeat(len(of_note))
@@ -222,10 +224,10 @@ def pair_keys(moves: Moves, end: int, repairs: Counter[str]) -> KeyedNotes:
                 ends[index] = last_up[pitch]
         repairs["notes without an end ended with their pitch or track"] += len(queue)
     repairs["ends of notes that had not begun ignored"] += idle
-    onset, _, pitch, velocity = moves[:, moves[1] == 1]
+    onset, _, pitch, velocity, program = moves[:, moves[1] == 1]
     duration = np.array(ends, np.int64)[moves[1] == 1] - onset
     repairs["notes of no length given 1 ms"] += int(np.count_nonzero(duration == 0))
-    return np.stack([onset, duration, pitch, velocity])
+    return np.stack([onset, duration, pitch, velocity, program])
 
 
 def _programs_in_force(channels: list[ChannelTrack]) -> list[Changes]:
@@ -237,12 +239,14 @@ def _programs_in_force(channels: list[ChannelTrack]) -> list[Changes]:
     return [channel.programs if channel.programs.size else merged[channel.pool] for channel in channels]
 
 
-def _programs_at(times: Int64[np.ndarray, " times"], changes: Changes) -> Int64[np.ndarray, " times"]:
-    """The program in force at each time, 0 before the first change."""
+def _programs_at(
+    times: Int64[np.ndarray, " notes"], programs: Int64[np.ndarray, " notes"], changes: Changes
+) -> Int64[np.ndarray, " notes"]:
+    """The program of each note: that set before it in its track, or else the change in force, or else 0."""
     if not changes.size:
         return np.zeros(len(times), np.int64)
     change = np.searchsorted(changes[0], times, side="right")
-    return np.where(change > 0, changes[1][change - 1], 0)
+    return np.where(programs >= 0, programs, np.where(change > 0, changes[1][change - 1], 0))
 
 
 def _controls_in_force(channels: list[ChannelTrack], programs: list[Changes]) -> Iterator[Events]:
@@ -278,8 +282,8 @@ def _controls_in_force(channels: list[ChannelTrack], programs: list[Changes]) ->
 
 def _first_program(channel: ChannelTrack, changes: Changes) -> int:
     """The program of the first note, or `NO_NOTES`."""
-    onsets = channel.moves[0, channel.moves[1] == 1]
-    return int(_programs_at(onsets[:1], changes)[0]) if len(onsets) else NO_NOTES
+    first = channel.moves[:, channel.moves[1] == 1][:, :1]
+    return int(_programs_at(first[0], first[4], changes)[0]) if first.size else NO_NOTES
 
 
 def _by_time(tables: list[Int64[np.ndarray, "rows _"]]) -> Int64[np.ndarray, "rows columns"]:
@@ -297,7 +301,7 @@ def _new_track(notes: KeyedNotes, controls: Events) -> symusic.core.TrackTick:
     )
 
     track = TrackTick()
-    time, duration, pitch, velocity = notes
+    time, duration, pitch, velocity, _ = notes
     track.notes = NoteTickList.from_numpy(
         time.astype(np.int32), duration.astype(np.int32), pitch.astype(np.int8), velocity.astype(np.int8)
     )

@@ -160,7 +160,7 @@ def notes_to_score(notes: Notes) -> symusic.core.ScoreTick:
         track.notes = NoteTickList.from_numpy(onset, duration, pitch, velocity)
         _write_controls(part.controls, track)
         score.tracks.append(track)
-    last = int(_ticks(np.array(notes.duration_s)))
+    last = round(notes.duration_s * TICKS_PER_SECOND)
     if last > score.end():
         score.markers.append(TextMetaTick(last, "end"))
     return score
