@@ -1,5 +1,6 @@
 """Write notes in Python, and hear them: a canon in two instruments."""
 
+# pyright: reportAttributeAccessIssue=false
 import sys
 
 import symusic

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
@@ -116,6 +115,8 @@ def is_sidecar(path: Path) -> bool:
 
 def current_versions() -> dict[str, str]:
     """Versions of ondes, Python and the packages that take part in a rendering, without importing them."""
+    import importlib.metadata  # noqa: PLC0415
+
     found = {"ondes": ondes.__version__, "python": platform.python_version()}
     return found | {name: importlib.metadata.version(name) for name in WATCHED_PACKAGES}
 

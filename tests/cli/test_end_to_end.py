@@ -11,27 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from sine_pipeline import Ondes
 
 from ondes.audio import Audio
 from ondes.cli.synth import Sampler
-from ondes.models.note_denoiser import NoteDenoiser
-from ondes.models.vocoder import Vocoder
-from ondes.pipelines.samplers import SAMPLERS, make_scheduler
+from ondes.pipelines.samplers import SAMPLERS
 from ondes.pipelines.synthesis import SynthesisPipeline
+from tiny_model import save_tiny_model  # pyright: ignore[reportMissingImports]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved pipeline with random weights and short segments."""
-    torch.manual_seed(0)
-    denoiser = NoteDenoiser(width=16, hidden=16, blocks=1, heads=2, note_width=16, note_embedding=8)
-    vocoder = Vocoder(width=16, hidden=16, blocks=1)
-    sizes = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    SynthesisPipeline(denoiser, vocoder, make_scheduler("euler"), **sizes).save_pretrained(folder)
-    return folder
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def test_a_rendering_and_its_replay_are_the_same_bytes_as_from_python(

@@ -7,7 +7,6 @@ stopped by Ctrl-C, 141 the reader of a stream went away, 143 terminated.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -36,8 +35,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_root)
     for name in COMMANDS:
-        if importlib.util.find_spec(f"ondes.cli.{name}"):  # TEMP
-            importlib.import_module(f"ondes.cli.{name}").register(app)
+        importlib.import_module(f"ondes.cli.{name}").register(app)
     return app
 
 

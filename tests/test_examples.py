@@ -1,0 +1,65 @@
+"""The examples run, and are as short as promised."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from ondes.audio import Audio
+from ondes.pipelines import bundled
+from ondes.scores.notation import Page, to_midi
+from tiny_model import save_tiny_model
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+WORDS = {
+    "play": ["song.mid", "out.wav"],
+    "stream_while_playing": ["song.mid", "out.wav"],
+    "write_a_score": ["out.wav"],
+    "what_an_edit_changes": ["song.mid"],
+}
+
+
+@pytest.fixture(autouse=True)
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three seconds of song in the current folder, and a tiny model under the bundled name."""
+    page = Page("Piano")
+    for beat in range(6):
+        page.note(beat, 60 + beat, 0.9, 80)
+    (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
+    model = save_tiny_model(tmp_path / "weights" / "synth-small")
+    (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
+    monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+
+
+def _run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *WORDS[name]])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+
+
+def test_every_example_is_tested_and_under_40_lines() -> None:
+    files = {file.stem: len(file.read_text().splitlines()) for file in EXAMPLES.glob("*.py")}
+    assert set(files) == set(WORDS)
+    assert max(files.values()) < 40
+
+
+@pytest.mark.parametrize("name", ["play", "stream_while_playing", "write_a_score"])
+def test_examples_write_music(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run(name, monkeypatch)
+    audio = Audio.read("out.wav")
+    assert audio.channels == 2
+    assert audio.samples.any()
+
+
+def test_an_edit_leaves_what_comes_before_its_segment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run("what_an_edit_changes", monkeypatch)
+    edited, differs = (float(line.split()[-2]) for line in capsys.readouterr().out.splitlines())
+    assert edited == pytest.approx(2.5, abs=0.01)
+    segment_s = 64 * 512 / 44_100
+    assert edited - segment_s < differs < edited + 0.1

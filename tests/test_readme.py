@@ -1,0 +1,90 @@
+"""What README and documents show works: Python blocks run, shell commands parse, links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ondes.cli.main import build_app
+from ondes.pipelines import bundled
+from ondes.scores.notation import Page, to_midi
+from ondes.sidecar import Sidecar
+from tiny_model import save_tiny_model
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _shell_words() -> list[list[str]]:
+    """Every `ondes` command in a shell block of any page, as words."""
+    lines = [line for page in PAGES for block in _blocks(page, "sh") for line in block.splitlines()]
+    commands = [part.strip() for line in lines for part in re.split(r"\||&&", line)]
+    return [shlex.split(command)[1:] for command in commands if command.startswith("ondes ")]
+
+
+def _parse_only(command: Any) -> Any:
+    """The command line with every command's work taken out."""
+    for child in getattr(command, "commands", {}).values():
+        _parse_only(child)
+    if not getattr(command, "commands", {}):
+        command.callback = lambda **_: None
+    return command
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A short song in the current folder, and a tiny model under the bundled name."""
+    page = Page("Piano")
+    page.note(0, 60, 0.5, 80)
+    (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
+    model = save_tiny_model(tmp_path / "weights" / "synth-small")
+    (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
+    monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page: Path, shelf: Path) -> None:
+    for block in _blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), {})
+        assert list(shelf.glob("song.[wf]*"))
+
+
+@pytest.mark.parametrize("words", _shell_words(), ids=" ".join)
+def test_shell_commands_parse(words: list[str]) -> None:
+    command = _parse_only(typer.main.get_command(build_app()))
+    assert command.main(args=words, prog_name="ondes", standalone_mode=False) in (None, 0)
+
+
+def test_shell_commands_are_found() -> None:
+    assert ["synth", "song.mid", "-o", "song.wav"] in _shell_words()
+    assert len(_shell_words()) > 10
+
+
+def test_a_wrong_option_in_a_page_would_be_found() -> None:
+    command = _parse_only(typer.main.get_command(build_app()))
+    with pytest.raises(Exception, match="No such option"):
+        command.main(args=["synth", "song.mid", "--stepz", "3"], prog_name="ondes", standalone_mode=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_sidecar_in_the_documents_can_be_read(tmp_path: Path) -> None:
+    (block,) = _blocks(ROOT / "docs" / "formats.md", "json")
+    (tmp_path / "song.json").write_text(block)
+    assert Sidecar.read(tmp_path / "song.json").settings.seed == 7

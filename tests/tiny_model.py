@@ -1,0 +1,23 @@
+"""A synthesiser with random weights that takes no time, for tests of what lies around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.vocoder import Vocoder
+from ondes.pipelines.samplers import make_scheduler
+from ondes.pipelines.synthesis import SynthesisPipeline
+
+SIZES = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
+
+
+def save_tiny_model(folder: Path) -> Path:
+    """Save a pipeline with short segments."""
+    torch.manual_seed(0)
+    denoiser = NoteDenoiser(width=16, hidden=16, blocks=1, heads=2, note_width=16, note_embedding=8)
+    vocoder = Vocoder(width=16, hidden=16, blocks=1)
+    SynthesisPipeline(denoiser, vocoder, make_scheduler("euler"), **SIZES).save_pretrained(folder)
+    return folder
