@@ -62,6 +62,8 @@ def test_what_cannot_be_known_is_nan():
     one = mean_figure([0.4, 0.6], ["same", "same"])
     assert one.value == 0.5
     assert math.isnan(one.low)
+    alone = mean_figure([0.4, 0.6], ["a", "b"], strata=["x", "y"])
+    assert math.isnan(alone.low)
     assert math.isnan(ratio_figure([1.0, 1.0], [0.0, 0.0], range(2)).value)
 
 

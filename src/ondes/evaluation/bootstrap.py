@@ -43,8 +43,8 @@ def bootstrap(
         resamples: How many draws.
 
     Returns:
-        The figure of all items and the 2.5 % and 97.5 % percentiles of the draws. The interval is NaN with
-        fewer than two sources: there is nothing to draw from.
+        The figure of all items and the 2.5 % and 97.5 % percentiles of the draws. The interval is NaN
+        where no stratum has two sources: there is nothing to draw from.
     """
     if not len(sources):
         return Figure(float("nan"), float("nan"), float("nan"))
@@ -101,12 +101,13 @@ def _figure(value: float, draws: np.ndarray) -> Figure:
 def _draws(
     sources: Sequence[Hashable], strata: Sequence[Hashable] | None, seed: int, resamples: int
 ) -> np.ndarray:
-    """How often each item is drawn (resamples, items); no rows where there are fewer than two sources."""
-    if len(set(sources)) < 2:
+    """How often each item is drawn (resamples, items); no rows where no stratum has two sources."""
+    members = _members(sources, strata)
+    if all(len(branch) < 2 for branch in members):
         return np.zeros((0, len(sources)), int)
     random = np.random.default_rng(seed)
     counts = np.zeros((resamples, len(sources)), int)
-    for branch in _members(sources, strata):
+    for branch in members:
         drawn = random.integers(len(branch), size=(resamples, len(branch)))
         for index, items in enumerate(branch):
             counts[:, items] = (drawn == index).sum(axis=1, keepdims=True)

@@ -132,10 +132,18 @@ class SynthReport:
             return []
         players = list(probes)
         lines = [
-            [str(items[0].program), *(shown(item.rho) for item in items), _range_lu(items[0].loudness_lufs)]
+            [
+                str(items[0].program),
+                *(shown(item.rho) for item in items),
+                *(_range_lu(item.loudness_lufs) for item in items),
+            ]
             for items in zip(*(probes[player] for player in players), strict=True)
         ]
-        header = ["program", *(f"rho of {player}" for player in players), "softest to loudest of ours, LU"]
+        header = [
+            "program",
+            *(f"rho of {name}" for name in players),
+            *(f"range of {name}, LU" for name in players),
+        ]
         return ["## Velocity", markdown_table(header, lines)]
 
     def _excerpt(self, index: int) -> dict[str, Any]:
