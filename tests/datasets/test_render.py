@@ -161,6 +161,22 @@ def test_light_reverb_adds_a_tail_and_dry_adds_none(soundfont, notes_of, backend
     assert -85 < level_db(light[:, tail]) < -50
 
 
+@needs_fluidsynth
+def test_both_halls_die_away_alike(soundfont, notes_of):
+    notes = notes_of([(0.0, 0.1, 60, 110, 0), (0.0, 0.1, 76, 110, 1)], (13, 115))
+    tails = []
+    for backend in ("midirenderer", "fluidsynth"):
+        renderer = open_renderer(soundfont, backend)
+        dry, light = (renderer.render(notes, reverb=name).samples for name in ("dry", "light"))
+        wet = (light - dry).reshape(2, -1, 4410)
+        tails.append([level_db(wet[:, step]) for step in (2, 4, 6, 8)])
+    difference = np.diff(tails, axis=0)
+    assert np.ptp(difference) < 1.5  # the decay
+    assert (
+        np.abs(difference).max() < 7
+    )  # the level, which the SoundFont's own sends change; 0 to 1 with FluidR3
+
+
 def test_a_score_without_notes_is_silence(soundfont, notes_of):
     audio = open_renderer(soundfont, "midirenderer").render(replace(notes_of([]), duration_s=1.0))
     assert audio.duration_s == 3.0

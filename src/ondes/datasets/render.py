@@ -55,6 +55,9 @@ FLUIDSYNTH_GAIN = 0.426
 FLUIDSYNTH_DELAY_SAMPLES = 115
 """Mean delay of 30 hi-hat onsets is 1.94 ms beyond midirenderer's, whose half block is added."""
 
+FLUIDSYNTH_ROOM = 0.35
+"""With level 1, a hall that dies away as midirenderer's does: 10 dB under the sound at once, 33 dB after 0.8 s."""
+
 FLUIDSYNTH_POLYPHONY = 2000
 
 SOUNDFONT_FOLDERS = (
@@ -235,7 +238,7 @@ class FluidsynthRenderer:
             "synth.polyphony": 4096,
             "synth.reverb.active": int(reverb != "dry"),
             "synth.chorus.active": 0,
-            "synth.reverb.room-size": 0.6,
+            "synth.reverb.room-size": FLUIDSYNTH_ROOM,
             "synth.reverb.level": 1.0,
         }
         command = [self._program, "-ni", "-q", "-f", os.devnull, "-r", str(SAMPLE_RATE_HZ), "-O", "float"]
