@@ -110,8 +110,8 @@ class RenderedAudio(lightning.LightningDataModule):
         """Read the audio once, as 16-bit integers."""
         for split in ("train", "validation"):
             if split not in self.pieces:
-                files = [folder / row["audio"] for folder in self.folders for row in read_rows(folder, split)]
-                self.pieces[split] = [read_int16(file) for file in files]
+                rows = read_rows(self.folders, split)
+                self.pieces[split] = [read_int16(folder / row["audio"]) for folder, row in rows]
 
     def _windows(self, split: str, *, seed: int, first: int = 0) -> RandomAudio:
         samples = self.hparams["frames"] * MEL.hop_samples

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,27 +38,28 @@ class Pair:
         return self.log_mel.shape[-1]
 
 
-def read_rows(folder: Path, split: str) -> list[dict[str, str]]:
-    """Rows of a folder's manifest that belong to a split.
+def read_rows(folders: list[Path], split: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Rows of the manifests that belong to a split, each with its folder.
 
     Raises:
-        UserError: If the folder holds no rendered pairs of the split.
+        UserError: If a folder holds no rendered pairs, or none of them any of the split.
     """
-    manifest = folder / "manifest.jsonl"
-    if not manifest.is_file():
-        raise UserError(
-            f"{folder} holds no rendered pairs: it has no manifest.jsonl; make them with 'ondes data render'"
-        )
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
-    rows = [row for row in rows if row["split"] == split]
+    rows = []
+    for folder in folders:
+        manifest = Path(folder) / "manifest.jsonl"
+        if not manifest.is_file():
+            raise UserError(
+                f"{folder} holds no rendered pairs: it has no manifest.jsonl; make them with 'ondes data render'"
+            )
+        found = (json.loads(line) for line in manifest.read_text().splitlines())
+        rows += [(Path(folder), row) for row in found if row["split"] == split]
     if not rows:
-        raise UserError(
-            f"{folder} holds no pairs of the split {split!r}; render some with 'ondes data render'"
-        )
+        names = ", ".join(map(str, folders))
+        raise UserError(f"{names}: no pairs of the split {split!r}; render some with 'ondes data render'")
     return rows
 
 
-def read_pair(folder: Path, row: dict[str, str]) -> Pair:
+def read_pair(folder: Path, row: dict[str, Any]) -> Pair:
     """One rendered pair; its log-mel is kept beside it for the next time."""
     cache = (folder / row["audio"]).with_suffix(".mel.npy")
     if not cache.is_file():
@@ -72,7 +73,7 @@ def read_pair(folder: Path, row: dict[str, str]) -> Pair:
 
 def read_pairs(folders: list[Path], split: str) -> list[Pair]:
     """All rendered pairs of a split in several folders."""
-    pairs = [read_pair(folder, row) for folder in folders for row in read_rows(folder, split)]
+    pairs = [read_pair(folder, row) for folder, row in read_rows(folders, split)]
     seconds = sum(pair.frames for pair in pairs) / MEL.frames_per_second
     log.info("%s: %d pairs, %.1f minutes", split, len(pairs), seconds / 60)
     return pairs
