@@ -58,10 +58,11 @@ def test_both_halves_share_one_time_axis_in_seconds(notes: Notes) -> None:
 
 def test_notes_are_drawn_from_onset_to_release_in_the_colour_of_their_part(notes: Notes) -> None:
     figure = picture.rendering_figure(notes, np.zeros((128, 10), np.float32), title="")
-    piano, drums = figure.axes[0].collections
+    piano, pedal, drums, _ = figure.axes[0].collections
     first = piano.get_paths()[0].vertices
     assert np.asarray(first)[:, 0].min() == pytest.approx(0.0)
     assert np.asarray(first)[:, 0].max() == pytest.approx(1.0)
+    assert np.asarray(pedal.get_facecolor())[0, 3] < np.asarray(piano.get_facecolor())[0, 3]
     louder, softer = np.asarray(piano.get_facecolor())
     assert louder[3] > softer[3]
     assert not np.allclose(louder[:3], np.asarray(drums.get_facecolor())[0, :3])

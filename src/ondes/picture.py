@@ -22,6 +22,8 @@ PART_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 DRUM_COLOUR = "#777777"
 TICKS_HZ = (200, 500, 1000, 2000, 5000, 10_000, 20_000)
 DB_PER_NEPER = 20 / np.log(10)
+PEDAL_OPACITY = 0.25
+MOST_NAMES = 8
 RANGE_DB = 80.0
 """Softer than this below the loudest point is drawn black."""
 
@@ -95,7 +97,7 @@ def rendering_figure(notes: Notes, log_mel: np.ndarray, *, title: str, spec: Mel
     figure = Figure(figsize=(14, 7.5), layout="constrained")
     grid: Any = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.15])
     roll, spectrum = grid
-    figure.suptitle(title)
+    roll.set_title(title, loc="left")
     _draw_roll(roll, notes)
     image = _draw_spectrum(spectrum, log_mel, spec)
     # A bar beside both axes narrows both alike, so that a second stays as wide above as below.
@@ -106,7 +108,7 @@ def rendering_figure(notes: Notes, log_mel: np.ndarray, *, title: str, spec: Mel
 
 
 def _draw_roll(axes: Axes, notes: Notes) -> None:
-    """Each note a bar from onset to release, stronger for louder, coloured by part."""
+    """Each note a bar while its key is down and a fainter one while the pedal holds it; louder ones are stronger."""
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
     from matplotlib.colors import to_rgb  # noqa: PLC0415
     from matplotlib.patches import Patch  # noqa: PLC0415
@@ -118,9 +120,12 @@ def _draw_roll(axes: Axes, notes: Notes) -> None:
             continue
         colour = DRUM_COLOUR if part.is_drum else PART_COLOURS[index % len(PART_COLOURS)]
         opacity = 0.35 + 0.65 * notes.velocity[mine] / 127
-        colours = np.column_stack([np.tile(to_rgb(colour), (len(opacity), 1)), opacity])
-        corners = _note_corners(notes.onset_s[mine], notes.release_s[mine], notes.pitch[mine])
-        axes.add_collection(PolyCollection(list(corners), facecolors=colours.tolist(), linewidths=0))
+        onset_s, key_s, pitch = notes.onset_s[mine], notes.key_release_s[mine], notes.pitch[mine]
+        spans = [(onset_s, key_s, opacity), (key_s, notes.release_s[mine], PEDAL_OPACITY * opacity)]
+        for start_s, end_s, alpha in spans:
+            colours = np.column_stack([np.tile(to_rgb(colour), (len(alpha), 1)), alpha])
+            corners = _note_corners(start_s, end_s, pitch)
+            axes.add_collection(PolyCollection(list(corners), facecolors=colours.tolist(), linewidths=0))
         legend.append(Patch(color=colour, label=part.name or f"part {index + 1}"))
     lowest, highest = (int(notes.pitch.min()), int(notes.pitch.max())) if len(notes) else (48, 84)
     octaves = range(lowest // 12, highest // 12 + 2)
@@ -131,7 +136,12 @@ def _draw_roll(axes: Axes, notes: Notes) -> None:
     axes.grid(axis="y", alpha=0.3)
     if legend:
         axes.legend(
-            handles=legend[:12], loc="upper right", fontsize="small", framealpha=0.85, ncols=len(legend[:6])
+            handles=legend[:MOST_NAMES],
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=MOST_NAMES,
+            fontsize="small",
+            frameon=False,
         )
 
 

@@ -63,11 +63,19 @@ def _status(arguments: list[str]) -> int:
         return code
     except UserError as error:
         complain(" ".join(str(error).split()))
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
         complain("not enough memory; close other programs, or give a shorter score")
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     return EXIT_USER_ERROR
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so with a plain RuntimeError on the CPU, and a kind of it on a GPU."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words
 
 
 def _show_version(wanted: bool) -> bool:

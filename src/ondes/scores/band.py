@@ -73,7 +73,7 @@ def _swung(beat: float) -> float:
 
 def _drums(rng: random.Random) -> Page:
     page = Page("Drums", 0, is_drum=True)
-    page.control(0, 7, 108)
+    page.control(0, 7, 120)
 
     def hit(beat: float, drum: int, velocity: float) -> None:
         page.note(_swung(beat) + waver(rng, 0.006), drum, 0.2, velocity + waver(rng, 3))
@@ -163,13 +163,13 @@ def _keys(rng: random.Random) -> Page:
 
 def _guitar(rng: random.Random) -> Page:
     page = Page("Guitar", 27)
-    page.control(0, 7, 88)
+    page.control(0, 7, 112)
     page.control(0, 10, 88)
     for bar in range(2, BARS - 2):
         long = 10 <= bar <= 13
-        hits = [(1.0, 0.18, 70), (1.75, 0.15, 52), (3.0, 0.18, 74), (3.25, 0.12, 48)]
+        hits = [(1.0, 0.2, 92), (1.75, 0.18, 74), (3.0, 0.2, 96), (3.25, 0.15, 70)]
         if long:
-            hits = [(0.0, 1.4, 62), (1.5, 0.4, 56), (2.0, 1.7, 60)]
+            hits = [(0.0, 1.4, 80), (1.5, 0.4, 72), (2.0, 1.7, 78)]
         for beat, length, velocity in hits:
             _chord(
                 page,
@@ -180,7 +180,7 @@ def _guitar(rng: random.Random) -> Page:
                 rng=rng,
                 strum=0.018,
             )
-    _chord(page, 64, "A3 E4 G4 B4 C5", length=3.2, velocity=66, rng=rng, strum=0.05)
+    _chord(page, 64, "A3 E4 G4 B4 C5", length=3.2, velocity=82, rng=rng, strum=0.05)
     return page
 
 

@@ -66,6 +66,7 @@ def prelude() -> bytes:
     """The whole piece as a Standard MIDI File of one piano, about two minutes long."""
     rng = random.Random(846)
     page = Page("Piano")
+    page.control(0, 7, 127)
     for bar, names in enumerate(HARMONIES.split("|")):
         _figure(page, bar, pitches(names), rng)
     for bar, voices in enumerate(CLOSING, start=32):
@@ -119,7 +120,7 @@ def _loudness(bar: float) -> float:
     whole = min(int(bar), len(TENSION) - 1)
     following = min(whole + 1, len(TENSION) - 1)
     tension = TENSION[whole] + (bar - whole) * (TENSION[following] - TENSION[whole])
-    return 42 + 30 * tension
+    return 56 + 32 * tension
 
 
 def _tempo_bpm(beat: float) -> float:
