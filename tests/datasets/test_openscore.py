@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from ondes.datasets.named import dataset, folder_entries, split_of
-from ondes.datasets.openscore import build_corpus, find_scores, to_midi
+from ondes.datasets.named import dataset, folder_entries
+from ondes.datasets.openscore import build_corpus, find_scores, held_out, to_midi
 from ondes.errors import UserError
 from ondes.score import notes_to_score, read_score, to_notes
 
@@ -78,7 +78,8 @@ def test_a_corpus_is_built_and_can_be_named(tmp_path, clones, monkeypatch):
     song = rows["lc5"]
     assert (song["composer"], song["title"]) == ("Faisst, Clara", "5 Lieder, Op.6 / 5 Das sind")
     assert song["work"] == "Faisst, Clara|lc5"
-    assert song["split"] == split_of(song["work"])
+    assert song["split"] == "train"
+    assert rows["lc29161304"]["split"] == held_out().get("Arne, Thomas|lc29161304", "train")
     assert rows["lc29161304"]["title"] == "The Weeders"
     assert rows["Bach_1"]["work"] == rows["Bach_3"]["work"] == "Bach|BWV.1048"
     assert rows["Bach_1"]["split"] == rows["Bach_3"]["split"]
@@ -91,6 +92,15 @@ def test_a_corpus_is_built_and_can_be_named(tmp_path, clones, monkeypatch):
     monkeypatch.setenv("ONDES_DATA", str(tmp_path / "home"))
     add_dataset("corpus", tmp_path / "out")
     assert len(dataset("corpus")) == 6
+
+
+def test_works_that_the_models_never_saw_stay_unseen(tmp_path):
+    work = next(work for work, split in held_out().items() if split == "test" and "|sq" in work)
+    composer, stem = work.split("|")
+    write_mxl(tmp_path / "scores" / composer.replace(" ", "_") / "Quartet" / f"{stem}.mxl")
+    (found,) = find_scores(tmp_path)
+    assert found.row()["split"] == "test"
+    assert found.row()["work"] == work
 
 
 def test_repeating_converts_nothing_again(tmp_path, clones, monkeypatch):
