@@ -17,6 +17,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from ondes.datasets.named import MANIFEST, MIDI_SUFFIXES
 from ondes.errors import UserError
@@ -88,7 +89,7 @@ class Found:
                 f"freedoom|{stem}",
             )
         else:
-            words = [folder.replace("_", " ").strip() for folder in self.folders]
+            words = [normalize("NFC", folder).replace("_", " ").strip() for folder in self.folders]
             composer = words[0] if words else "Unknown"
             title = " / ".join(word for word in words[1:] if word) or stem
             identity = stem
