@@ -68,7 +68,7 @@ def read_pair(folder: Path, row: dict[str, Any]) -> Pair:
         beside = cache.with_suffix(".part.npy")
         np.save(beside, log_mel)
         beside.replace(cache)
-    return Pair(row["id"], to_notes(read_score(folder / row["midi"])), np.load(cache, mmap_mode="r"))
+    return Pair(row["id"], to_notes(read_score(folder / row["midi"])), np.load(cache))
 
 
 def read_pairs(folders: list[Path], split: str) -> list[Pair]:
@@ -118,7 +118,8 @@ class RandomWindows(IterableDataset[Batch]):
         shorten: dict[int, int] | None = None,
     ) -> None:
         self.pairs, self.batch, self.frames, self.seed, self.first = pairs, batch, frames, seed, first
-        self.shorten = {0: 1, **(shorten or {})}
+        # JSON and YAML may have made text of the numbers.
+        self.shorten = {0: 1, **{int(begin): count for begin, count in (shorten or {}).items()}}
         lengths = np.array([max(pair.frames, frames) for pair in pairs], dtype=np.float64)
         self.weights = lengths / lengths.sum()
 
