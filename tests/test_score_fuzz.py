@@ -148,9 +148,7 @@ def check_mutations(examples: int) -> None:
     """Read that many mutated files, of which some but not all must be readable."""
     read: list[bool] = []
 
-    @settings(
-        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-    )
+    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.sampled_from(REAL),
         st.lists(MUTATION, min_size=1, max_size=3),
