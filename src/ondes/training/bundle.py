@@ -1,0 +1,75 @@
+"""Puts trained models into the package: `python -m ondes.training.bundle`.
+
+Matrices are stored as bfloat16, half the size; everything else, the statistics of the features among it, stays
+float32. Loading gives float32 again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.modeling_utils import ModelMixin
+
+from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.vocoder import Vocoder
+from ondes.pipelines.bundled import WEIGHTS, write_checksums
+from ondes.pipelines.samplers import make_scheduler
+from ondes.pipelines.synthesis import SynthesisPipeline
+
+
+def halve(model: ModelMixin) -> int:
+    """Make bfloat16 of all matrices, in place; returns the number of weights."""
+    for parameter in model.parameters():
+        if parameter.ndim >= 2:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """The card of a bundled model, which `ondes models` shows."""
+    (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def bundle_vocoder(trained: Path, folder: Path, card: dict[str, Any]) -> None:
+    """Put a trained vocoder into a folder of the package."""
+    model = Vocoder.from_pretrained(trained, low_cpu_mem_usage=False)
+    parameters = halve(model)
+    model.save_pretrained(folder)
+    write_checksums(folder)
+    write_card(folder, {"kind": "vocoder", "parameters": parameters, **card})
+
+
+def bundle_synthesiser(trained: Path, folder: Path, card: dict[str, Any], *, sampler: str) -> None:
+    """Put a trained denoiser into a folder of the package; its vocoder is bundled by itself."""
+    model = NoteDenoiser.from_pretrained(trained, low_cpu_mem_usage=False)
+    parameters = halve(model)
+    vocoder = Vocoder(width=8, hidden=8, blocks=1)
+    SynthesisPipeline(model, vocoder, make_scheduler(sampler)).save_pretrained(folder)
+    shutil.rmtree(folder / "vocoder")
+    write_checksums(folder)
+    write_card(folder, {"kind": "synthesiser", "parameters": parameters, **card})
+
+
+def main() -> None:
+    """Bundle what the options name."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--denoiser", type=Path, help="model folder of a run of 'ondes train synth'")
+    parser.add_argument("--vocoder", type=Path, help="model folder of a run of 'ondes train vocoder'")
+    parser.add_argument("--sampler", default="euler", help="sampler of the saved pipeline")
+    parser.add_argument("--synth-card", type=Path, help="JSON to put on the synthesiser's card")
+    parser.add_argument("--vocoder-card", type=Path, help="JSON to put on the vocoder's card")
+    choice = parser.parse_args()
+    if choice.denoiser:
+        card = json.loads(choice.synth_card.read_text())
+        bundle_synthesiser(choice.denoiser, WEIGHTS / "synth-small", card, sampler=choice.sampler)
+    if choice.vocoder:
+        bundle_vocoder(choice.vocoder, WEIGHTS / "vocoder-small", json.loads(choice.vocoder_card.read_text()))
+
+
+if __name__ == "__main__":
+    main()
