@@ -84,11 +84,12 @@ def to_notes(score: symusic.core.ScoreTick) -> Notes:
 
 
 def _parts(tracks: Sequence[symusic.core.TrackTick], tempo: TempoMap) -> tuple[Part, ...]:
-    names: list[str] = []
+    """The parts of the tracks, under different names."""
+    names: dict[str, None] = {}
     for index, track in enumerate(tracks):
         stem = track.name.strip() or f"Part {index + 1}"
         same = (stem if number == 1 else f"{stem} ({number})" for number in count(1))
-        names.append(next(name for name in same if name not in names))
+        names[next(name for name in same if name not in names)] = None
     return tuple(
         Part(name, 0 if track.is_drum else int(track.program), bool(track.is_drum), _controls(track, tempo))
         for name, track in zip(names, tracks, strict=True)
