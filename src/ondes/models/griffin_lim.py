@@ -35,7 +35,8 @@ class GriffinLim(ModelMixin, ConfigMixin):
     def __init__(self, iterations: int = 32, momentum: float = 0.99, seed: int = 0) -> None:
         super().__init__()
         self.spec = MelSpec()
-        self.register_buffer("interpolate", mel_inverse(self.spec), persistent=False)
+        # Saved, although it follows from the settings: a model without any weights cannot be loaded again.
+        self.register_buffer("interpolate", mel_inverse(self.spec))
 
     @property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +18,12 @@ from diffusers.utils.logging import disable_progress_bar, enable_progress_bar, i
 from torch import Tensor
 
 from ondes.audio import Audio
+from ondes.checkpoints.bigvgan import is_bigvgan, read_bigvgan, read_config
 from ondes.diffusion.guidance import guide, hold
 from ondes.diffusion.noise import position_noise
 from ondes.diffusion.sampling import denoise
 from ondes.errors import UserError
+from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
@@ -49,7 +52,7 @@ class SynthesisPipeline(DiffusionPipeline):
 
     Args:
         denoiser: The network.
-        vocoder: Log-mel to audio: a `Vocoder` or `GriffinLim`.
+        vocoder: Log-mel to audio: a `Vocoder`, `GriffinLim` or `BigVGAN`.
         scheduler: A flow-matching scheduler of diffusers.
         segment_frames: Mel frames of a window.
         context_frames: Frames of a window that the segment before has made.
@@ -60,7 +63,7 @@ class SynthesisPipeline(DiffusionPipeline):
     def __init__(
         self,
         denoiser: NoteDenoiser,
-        vocoder: Vocoder | GriffinLim,
+        vocoder: Vocoder | GriffinLim | BigVGAN,
         scheduler: Any,
         segment_frames: int = 512,
         context_frames: int = 64,
@@ -103,7 +106,9 @@ class SynthesisPipeline(DiffusionPipeline):
             settings["vocoder"] = vocoder
         try:
             with quiet_loading():
-                return super().from_pretrained(str(place), **{"low_cpu_mem_usage": False, **settings})
+                return super().from_pretrained(
+                    str(place), **{"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+                )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
@@ -122,8 +127,11 @@ class SynthesisPipeline(DiffusionPipeline):
 
     @property
     def model_hash(self) -> str:
-        """SHA-256 over names and values of all weights, hexadecimal."""
+        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
         digest = hashlib.sha256()
+        for config in (self.config, self.scheduler.config, self.denoiser.config, self.vocoder.config):
+            settings = {name: value for name, value in config.items() if not name.startswith("_")}
+            digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         for module in (self.denoiser, self.vocoder):
             for name, value in sorted(module.state_dict().items()):
                 digest.update(name.encode())
@@ -333,7 +341,7 @@ def part_names(notes: Notes) -> list[str]:
 
 
 def load_vocoder(name: str | Path) -> Any:
-    """A vocoder by bundled name, folder, Hub id, or "griffin-lim".
+    """A vocoder by bundled name, folder, Hub id, or "griffin-lim"; folders and ids may hold NVIDIA's BigVGAN.
 
     Raises:
         UserError: If there is no such vocoder or its weights are damaged.
@@ -343,8 +351,12 @@ def load_vocoder(name: str | Path) -> Any:
     place = resolve(name, kind="vocoder", config="config.json")
     if isinstance(place, Path):
         verify_checksums(place)
+    config = read_config(place)
+    if is_bigvgan(config):
+        return read_bigvgan(place)
+    saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
     try:
-        return Vocoder.from_pretrained(str(place), low_cpu_mem_usage=False)
+        return saved.from_pretrained(str(place), low_cpu_mem_usage=False)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise UserError(f"{name} cannot be loaded as a vocoder: {str(error).splitlines()[0]}") from error
 
