@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from ondes.diffusion.guidance import Denoiser
@@ -43,8 +43,6 @@ def set_levels(scheduler: Any, steps: int) -> None:
     The default of diffusers' Euler scheduler takes its last step at level 0.001, which changes nothing.
     """
     if "sigmas" in inspect.signature(scheduler.set_timesteps).parameters:
-        scheduler.set_timesteps(
-            sigmas=torch.linspace(1, 1 / steps, steps).tolist(), num_inference_steps=steps
-        )
+        scheduler.set_timesteps(num_inference_steps=steps, sigmas=np.linspace(1, 1 / steps, steps))
     else:
         scheduler.set_timesteps(steps)
