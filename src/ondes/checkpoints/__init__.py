@@ -1,0 +1,1 @@
+"""Readers of models that others published: files in, our networks out."""
