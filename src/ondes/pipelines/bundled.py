@@ -83,12 +83,16 @@ def verify_checksums(folder: Path) -> None:
     """Compare weights with what was noted when they were saved.
 
     Raises:
-        UserError: If a file is missing or differs.
+        UserError: If a file is missing or differs, or the note itself is damaged.
     """
     noted = folder / CHECKSUMS
     if not noted.is_file():
         return
-    for name, sum_ in json.loads(noted.read_text()).items():
+    try:
+        sums = dict(json.loads(noted.read_text()))
+    except (ValueError, TypeError):
+        raise UserError(f"{noted} is damaged; save or install the model again") from None
+    for name, sum_ in sums.items():
         if not (folder / name).is_file():
             raise UserError(f"{folder} lacks {name}; save or install the model again")
         if file_sha256(folder / name) != sum_:

@@ -44,6 +44,12 @@ TAIL_S = 2.0
 
 LONGEST_STEPS = 1000
 
+LONGEST_REASON = 300
+"""Characters of a library's own words in our errors."""
+
+LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+"""What diffusers raises for files that are missing, damaged, or of another model."""
+
 
 class SynthesisPipeline(DiffusionPipeline):
     """Plays scores: notes to log-mel by diffusion, segment after segment, and log-mel to audio by a vocoder.
@@ -58,6 +64,8 @@ class SynthesisPipeline(DiffusionPipeline):
         context_frames: Frames of a window that the segment before has made.
         first_frames: Frames of the first window, short so that a stream begins early.
         default_steps: Solver steps where the caller names none.
+        default_temperature: The same of the temperature.
+        gain_db: Brings the loudness of this model to that of its training data.
     """
 
     def __init__(
@@ -69,6 +77,8 @@ class SynthesisPipeline(DiffusionPipeline):
         context_frames: int = 64,
         first_frames: int = 128,
         default_steps: int = 8,
+        default_temperature: float = 1.0,
+        gain_db: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_modules(denoiser=denoiser, vocoder=vocoder, scheduler=scheduler)
@@ -77,6 +87,8 @@ class SynthesisPipeline(DiffusionPipeline):
             context_frames=context_frames,
             first_frames=first_frames,
             default_steps=default_steps,
+            default_temperature=default_temperature,
+            gain_db=gain_db,
         )
         denoiser.eval()
         vocoder.eval()
@@ -109,10 +121,9 @@ class SynthesisPipeline(DiffusionPipeline):
                 return super().from_pretrained(
                     str(place), **{"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
                 )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except LOADING_ERRORS as error:
             raise UserError(
-                f"{pretrained_model_name_or_path} cannot be loaded as a synthesiser: {reason}"
+                f"{pretrained_model_name_or_path} cannot be loaded as a synthesiser: {reason(error)}"
             ) from error
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
@@ -144,7 +155,7 @@ class SynthesisPipeline(DiffusionPipeline):
         Args:
             score: Anything `ondes.read_score` takes, or `ondes.Notes`.
             progress: Called as audio is made.
-            choices: As of `stream`: `seed`, `steps`, `sampler`, `guidance_scale`.
+            choices: As of `stream`: `seed`, `steps`, `sampler`, `guidance_scale`, `temperature`.
 
         Returns:
             44.1 kHz stereo, as long as the score and two seconds more.
@@ -159,6 +170,7 @@ class SynthesisPipeline(DiffusionPipeline):
         steps: int | None = None,
         sampler: str | None = None,
         guidance_scale: float | None = None,
+        temperature: float | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Audio]:
         """Play a score and give out blocks of audio as they are made.
@@ -169,13 +181,15 @@ class SynthesisPipeline(DiffusionPipeline):
             steps: Solver steps, 4 to 32: more are slower and closer to what the model means.
             sampler: "euler", "heun", "dpm++" or "unipc"; the model's own scheduler if missing.
             guidance_scale: Above 1, the notes are obeyed more than in the training data, at twice the time.
+            temperature: Scale of the noise the music is made from (Popov et al. 2021, arXiv 2105.06337): at 1 the model
+                plays with all the variety it believes in, towards 0 with less of it and fewer accidents.
             progress: Called as audio is made.
 
         Raises:
             UserError: If the score or a setting cannot be used.
         """
         notes = score if isinstance(score, Notes) else to_notes(read_score(score))
-        sample = self._sampler(seed, steps, sampler, guidance_scale)
+        sample = self._sampler(seed, steps, sampler, guidance_scale, temperature)
         for blocks in self._stream_parts([notes], sample, progress):
             yield blocks[0]
 
@@ -204,11 +218,12 @@ class SynthesisPipeline(DiffusionPipeline):
         steps: int | None = None,
         sampler: str | None = None,
         guidance_scale: float | None = None,
+        temperature: float | None = None,
         progress: Progress | None = None,
     ) -> Iterator[dict[str, Audio]]:
         """Blocks of every part, all of one length, by the name of the part; see `stems` and `stream`."""
         notes = score if isinstance(score, Notes) else to_notes(read_score(score))
-        sample = self._sampler(seed, steps, sampler, guidance_scale)
+        sample = self._sampler(seed, steps, sampler, guidance_scale, temperature)
         names = part_names(notes)
         alone = [notes.select(notes.part == index) for index in range(len(names))]
         for blocks in self._stream_parts(alone, sample, progress):
@@ -217,14 +232,16 @@ class SynthesisPipeline(DiffusionPipeline):
     def log_mel(self, score: Any, *, seed: int = 0, steps: int | None = None, **choices: Any) -> np.ndarray:
         """The log-mel spectrogram of which `__call__` makes audio: float32 (2, bands, frames)."""
         notes = score if isinstance(score, Notes) else to_notes(read_score(score))
-        sample = self._sampler(seed, steps, choices.get("sampler"), choices.get("guidance_scale"))
+        sample = self._sampler(
+            seed, steps, *(choices.get(name) for name in ("sampler", "guidance_scale", "temperature"))
+        )
         frames = self._frames(notes)
         return torch.cat(list(self._stream_mel(notes, frames, sample)), -1)[..., :frames].numpy()
 
     def join_times_s(self, duration_s: float) -> np.ndarray:
         """Where segments join in audio of a length, in seconds."""
         spec = self.denoiser.spec
-        plan = self._segments(int(duration_s * spec.frames_per_second))
+        plan = self._segments(round(duration_s * spec.frames_per_second))
         return np.array([segment.start + segment.known for segment in plan[1:]]) / spec.frames_per_second
 
     def _frames(self, notes: Notes) -> int:
@@ -239,7 +256,12 @@ class SynthesisPipeline(DiffusionPipeline):
         return segments(frames, window=window, context=context, first=first, multiple=multiple)
 
     def _sampler(
-        self, seed: int, steps: int | None, sampler: str | None, guidance_scale: float | None
+        self,
+        seed: int,
+        steps: int | None,
+        sampler: str | None,
+        guidance_scale: float | None,
+        temperature: float | None,
     ) -> Callable[[Notes, Segment, Tensor], Tensor]:
         """A function from notes, a segment and its known frames to the features of the segment."""
         steps = self.default_steps if steps is None else steps
@@ -248,6 +270,9 @@ class SynthesisPipeline(DiffusionPipeline):
         scale = 1.0 if guidance_scale is None else float(guidance_scale)
         if not np.isfinite(scale) or scale < 0:
             raise UserError(f"a guidance scale of {scale}: 0 or more is allowed, 1 to 3 are useful")
+        heat = float(self.config["default_temperature"] if temperature is None else temperature)
+        if not 0 <= heat <= 2:
+            raise UserError(f"a temperature of {heat}: 0 to 2 is allowed, 0.3 to 1 is useful")
         scheduler = copy.deepcopy(self.scheduler) if sampler is None else make_scheduler(sampler)
         model: NoteDenoiser = self.denoiser
 
@@ -268,7 +293,7 @@ class SynthesisPipeline(DiffusionPipeline):
             )
             held = hold(denoiser, values, known[:, None, None])
             with fast_arithmetic(model.device):
-                made = denoise(held, noise, scheduler=scheduler, steps=steps)
+                made = denoise(held, heat * noise, scheduler=scheduler, steps=steps)
             return torch.where(known[:, None, None], values, made.float())
 
         return sample
@@ -293,16 +318,20 @@ class SynthesisPipeline(DiffusionPipeline):
         """Blocks of several scores of one length, played side by side under one limiter for their sum."""
         if not parts or not any(len(part) for part in parts):
             log.warning("the score has no notes: the result is silence")
-            yield [self._silence(part) for part in parts or []]
+            silence = [self._silence(part) for part in parts]
+            yield silence
+            if progress is not None and silence:
+                progress(silence[0].duration_s, silence[0].duration_s)
             return
         spec = self.denoiser.spec
         frames = self._frames(parts[0])
         limiter = Limiter()
+        gain = 10 ** (float(self.config["gain_db"]) / 20)
         made = 0
         waiting = torch.zeros(len(parts), 2, 0)
         voices = [self._voice(part, frames, sample) for part in parts]
         for pieces in zip(*voices, strict=True):
-            blocks = torch.stack([block for block, _ in pieces])
+            blocks = gain * torch.stack([block for block, _ in pieces])
             last = pieces[0][1]
             waiting = torch.cat([waiting, blocks], -1)
             gains = limiter.push(blocks.sum(0), last=last)
@@ -356,9 +385,14 @@ def load_vocoder(name: str | Path) -> Any:
         return read_bigvgan(place)
     saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
     try:
-        return saved.from_pretrained(str(place), low_cpu_mem_usage=False)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise UserError(f"{name} cannot be loaded as a vocoder: {str(error).splitlines()[0]}") from error
+        return saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
+    except LOADING_ERRORS as error:
+        raise UserError(f"{name} cannot be loaded as a vocoder: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Why something cannot be loaded, in one line that is not too long."""
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
 
 
 @contextlib.contextmanager

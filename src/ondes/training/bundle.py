@@ -44,12 +44,14 @@ def bundle_vocoder(trained: Path, folder: Path, card: dict[str, Any]) -> None:
     write_card(folder, {"kind": "vocoder", "parameters": parameters, **card})
 
 
-def bundle_synthesiser(trained: Path, folder: Path, card: dict[str, Any], *, sampler: str) -> None:
+def bundle_synthesiser(
+    trained: Path, folder: Path, card: dict[str, Any], *, sampler: str, **settings: float
+) -> None:
     """Put a trained denoiser into a folder of the package; its vocoder is bundled by itself."""
     model = NoteDenoiser.from_pretrained(trained, low_cpu_mem_usage=False)
     parameters = halve(model)
     vocoder = Vocoder(width=8, hidden=8, blocks=1)
-    SynthesisPipeline(model, vocoder, make_scheduler(sampler)).save_pretrained(folder)
+    SynthesisPipeline(model, vocoder, make_scheduler(sampler), **settings).save_pretrained(folder)
     shutil.rmtree(folder / "vocoder")
     write_checksums(folder)
     write_card(folder, {"kind": "synthesiser", "parameters": parameters, **card})
@@ -61,12 +63,19 @@ def main() -> None:
     parser.add_argument("--denoiser", type=Path, help="model folder of a run of 'ondes train synth'")
     parser.add_argument("--vocoder", type=Path, help="model folder of a run of 'ondes train vocoder'")
     parser.add_argument("--sampler", default="euler", help="sampler of the saved pipeline")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="default temperature of the saved pipeline"
+    )
+    parser.add_argument(
+        "--gain-db", type=float, default=0.0, help="loudness correction of the saved pipeline"
+    )
     parser.add_argument("--synth-card", type=Path, help="JSON to put on the synthesiser's card")
     parser.add_argument("--vocoder-card", type=Path, help="JSON to put on the vocoder's card")
     choice = parser.parse_args()
     if choice.denoiser:
         card = json.loads(choice.synth_card.read_text())
-        bundle_synthesiser(choice.denoiser, WEIGHTS / "synth-small", card, sampler=choice.sampler)
+        settings = {"default_temperature": choice.temperature, "gain_db": choice.gain_db}
+        bundle_synthesiser(choice.denoiser, WEIGHTS / "synth-small", card, sampler=choice.sampler, **settings)
     if choice.vocoder:
         bundle_vocoder(choice.vocoder, WEIGHTS / "vocoder-small", json.loads(choice.vocoder_card.read_text()))
 
