@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ondes.models.vocoder import inverse_stft
+from ondes.models.vocoder import OverlapAdd, inverse_stft
 from ondes.representations.mel import MelSpec, mel_inverse
 
 BLOCK_FRAMES = 256
@@ -89,9 +89,9 @@ class GriffinLimStream:
     def __init__(self, decoder: GriffinLim) -> None:
         self.decoder = decoder
         self.mel = torch.zeros(2, decoder.spec.bands, 0, device=decoder.device)
-        self.number = 0
         self.before: Tensor | None = None
         self.generator = torch.Generator().manual_seed(int(decoder.config["seed"]))
+        self.overlap = OverlapAdd(decoder.spec, decoder.device)
 
     @torch.no_grad()
     def push(
@@ -102,8 +102,10 @@ class GriffinLimStream:
         out = [self.mel.new_zeros(2, 0)]
         while self._left() >= BLOCK_FRAMES + MARGIN_FRAMES:
             out.append(self._block(BLOCK_FRAMES, MARGIN_FRAMES))
-        if last and self._left() > 0:
-            out.append(self._block(self._left(), 0))
+        if last:
+            if self._left() > 0:
+                out.append(self._block(self._left(), 0))
+            out.append(self.overlap.finish())
         return torch.cat(out, -1)
 
     def _left(self) -> int:
@@ -114,7 +116,7 @@ class GriffinLimStream:
 
     def _block(self, frames: int, margin: int) -> Tensor:
         """Samples of the next frames; a few known frames come before them and `margin` unknown ones after."""
-        known, spec = self._known(), self.decoder.spec
+        known = self._known()
         log_mel = self.mel[..., : known + frames + margin]
         magnitude = self.decoder.interpolate @ log_mel.exp()
         shape = (magnitude.shape[1], frames + margin)
@@ -122,9 +124,9 @@ class GriffinLimStream:
         fresh = torch.polar(torch.ones(shape), turns).to(magnitude.device)
         first = fresh if self.before is None else torch.cat([self.before, fresh], -1)
         angles = self.decoder.phases(magnitude, first, known)
-        samples = inverse_stft(magnitude * angles, spec=spec)
-        begin = known * spec.hop_samples
+        made = slice(known, known + frames)
         kept = min(MARGIN_FRAMES, frames)
         self.before = angles[:, known + frames - kept : known + frames]
         self.mel = self.mel[..., known + frames - kept :]
-        return samples[:, begin : begin + frames * spec.hop_samples]
+        # Each frame is heard with one phase, so blocks join without a click.
+        return self.overlap.push(magnitude[..., made] * angles[..., made])

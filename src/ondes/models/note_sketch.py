@@ -24,7 +24,7 @@ STEPS_PER_KEY = 8
 
 LOWEST_KEY = -1.0
 TABLE_KEYS = 137
-"""The table of partials spans these keys: from below 8 Hz to above 22 kHz."""
+"""The table of partials spans these keys: from below 8 Hz to 20.9 kHz; partials beyond are not sketched."""
 
 TIME_CONSTANTS_S = (0.005, 0.02, 0.06, 0.2, 0.6, 2.0)
 """Decays offered to the network for the time since onset and the time to or since release."""

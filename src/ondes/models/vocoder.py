@@ -88,6 +88,37 @@ def inverse_stft(
     return audio[:, kept] / energy[kept].clamp(min=LEAST_ENERGY)
 
 
+class OverlapAdd:
+    """`inverse_stft` of frames that arrive in pieces: both channels, to the very last sample of the whole.
+
+    Args:
+        spec: The framing.
+        device: Where the frames are.
+    """
+
+    def __init__(self, spec: MelSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.audio = torch.zeros(2, spec.fft_size - spec.hop_samples, device=device)
+        self.energy = torch.zeros(spec.fft_size - spec.hop_samples, device=device)
+        self.skip = spec.edge_samples
+
+    def push(self, spectrum: Complex[Tensor, "2 bins frames"]) -> Float[Tensor, "2 samples"]:
+        """Samples that no later frame reaches."""
+        samples, energy = overlap_add(spectrum, spec=self.spec)
+        samples[:, : self.audio.shape[-1]] += self.audio
+        energy[: len(self.energy)] += self.energy
+        ready = spectrum.shape[-1] * self.spec.hop_samples
+        self.audio, self.energy = samples[:, ready:], energy[ready:]
+        whole = samples[:, :ready] / energy[:ready].clamp(min=LEAST_ENERGY)
+        begin, self.skip = min(self.skip, ready), max(0, self.skip - ready)
+        return whole[:, begin:]
+
+    def finish(self) -> Float[Tensor, "2 samples"]:
+        """The rest, once all frames are there."""
+        rest = self.audio / self.energy.clamp(min=LEAST_ENERGY)
+        return rest[:, self.skip : rest.shape[-1] - self.spec.edge_samples]
+
+
 class BinPredictions(NamedTuple):
     """What the network says of every bin of every frame, all (batch, ..., bins, frames).
 
@@ -324,9 +355,7 @@ class VocoderStream:
         self.mel = torch.zeros(2, spec.bands, 0, device=vocoder.device)
         self.first, self.done = 0, 0
         self.phasors: Tensor | None = None
-        self.audio = torch.zeros(2, spec.fft_size - spec.hop_samples, device=vocoder.device)
-        self.energy = torch.zeros(spec.fft_size - spec.hop_samples, device=vocoder.device)
-        self.skip = spec.edge_samples
+        self.overlap = OverlapAdd(spec, vocoder.device)
 
     @torch.no_grad()
     def push(
@@ -340,14 +369,13 @@ class VocoderStream:
         """
         self.mel = torch.cat([self.mel, log_mel], -1)
         end = self.first + self.mel.shape[-1]
-        out = [self.audio[:, :0]]
+        out = [self.mel.new_zeros(2, 0)]
         while self.done + BLOCK_FRAMES + self.vocoder.reach_frames <= end:
             out.append(self._block(self.done + BLOCK_FRAMES))
         if last:
             while self.done < end:
                 out.append(self._block(min(end, self.done + BLOCK_FRAMES)))
-            rest = self.audio / self.energy.clamp(min=LEAST_ENERGY)
-            out.append(rest[:, self.skip : rest.shape[-1] - self.vocoder.spec.edge_samples])
+            out.append(self.overlap.finish())
         return torch.cat(out, -1)
 
     def _block(self, stop: int) -> Tensor:
@@ -357,18 +385,7 @@ class VocoderStream:
         predictions = self.vocoder.predict(window).frames(slice(self.done - self.first, stop - self.first))
         phasors = self.vocoder.integrate(predictions, self.phasors)
         self.phasors = phasors[..., -1]
-        out = self._overlap(self.vocoder.spectrum(predictions, phasors, start_frame=self.done)[0])
+        out = self.overlap.push(self.vocoder.spectrum(predictions, phasors, start_frame=self.done)[0])
         kept = max(self.first, stop - reach)
         self.mel, self.first, self.done = self.mel[..., kept - self.first :], kept, stop
         return out
-
-    def _overlap(self, spectrum: Tensor) -> Tensor:
-        spec = self.vocoder.spec
-        samples, energy = overlap_add(spectrum, spec=spec)
-        samples[:, : self.audio.shape[-1]] += self.audio
-        energy[: len(self.energy)] += self.energy
-        ready = spectrum.shape[-1] * spec.hop_samples
-        self.audio, self.energy = samples[:, ready:], energy[ready:]
-        whole = samples[:, :ready] / energy[:ready].clamp(min=LEAST_ENERGY)
-        begin, self.skip = min(self.skip, ready), max(0, self.skip - ready)
-        return whole[:, begin:]
