@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
+import re
+import warnings
+from argparse import ArgumentError
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -20,8 +27,24 @@ TASKS = {
 """Where the training module and the data module of each task are."""
 
 
+NEEDLESS_ADVICE = (
+    ".*does not have many workers.*",
+    ".*dataloader is not resumable.*",
+    ".*ModelCheckpoint with manual optimization.*",
+)
+"""Warnings of Lightning's that are wrong here: batches are functions of the step and cut faster than they are used, and
+a checkpoint shall hold what a step has made of the weights."""
+
+UNKNOWN = (
+    r"unrecognized arguments: --(?P<name>[\w.]+)",
+    r"[Kk]ey '(?P<name>[\w.]+)' is not expected",
+    r"Group '(?P<group>[\w.]+)' does not accept option '(?P<name>[\w.]+)'",
+)
+"""How jsonargparse says that there is no such setting."""
+
+
 class TrainingCLI(LightningCLI):
-    """LightningCLI whose runs each have one folder."""
+    """LightningCLI whose runs each have one folder, and whose refusals are one line."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What every run has beside model, data and trainer."""
@@ -31,6 +54,35 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--save_every", type=int, default=200, help="Steps between checkpoints and pictures."
         )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Read the words of the command line.
+
+        Raises:
+            UserError: If one of them, or a key of a configuration, is not known or has no such values.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise UserError(refusal(str(error), parser.get_defaults().keys())) from None
+
+
+def refusal(message: str, keys: Iterable[str]) -> str:
+    """What jsonargparse says against a configuration in one line, with the known key that is nearest to an unknown one.
+
+    Args:
+        message: Of jsonargparse.
+        keys: All known keys, with dots.
+    """
+    line = " ".join(message.split())
+    found = next((match.groupdict() for pattern in UNKNOWN if (match := re.search(pattern, line))), None)
+    if found is None:
+        return f"the configuration cannot be used: {line}"
+    name = ".".join(word for word in (found.get("group"), found["name"]) if word)
+    group = name.rpartition(".")[0]
+    known = sorted(keys)
+    beside = [key for key in known if key.rpartition(".")[0] == group]
+    return f"there is no setting {name!r}: {nearest(name, beside or known)}"
 
 
 def main(task: str, arguments: list[str]) -> None:
@@ -47,20 +99,52 @@ def main(task: str, arguments: list[str]) -> None:
         raise UserError(f"there is no training task {task!r}: {nearest(task, TASKS)}")
     module_name, model, data = TASKS[task]
     module = importlib.import_module(module_name)
-    cli = TrainingCLI(
-        getattr(module, model), getattr(module, data), run=False, args=arguments, save_config_callback=None
-    )
-    run, save_every = Path(cli.config["run"]), int(cli.config["save_every"])
-    run.mkdir(parents=True, exist_ok=True)
-    cli.parser.save(cli.config, str(run / "config.yaml"), overwrite=True, skip_none=False)
-    prepare(cli.trainer, run, save_every)
-    last = run / "checkpoints" / "last.ckpt"
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=str(last) if last.is_file() else None)
+    with quiet_lightning():
+        cli = TrainingCLI(
+            getattr(module, model),
+            getattr(module, data),
+            run=False,
+            args=arguments,
+            save_config_callback=None,
+            trainer_defaults={"enable_checkpointing": False},  # `prepare` adds the one a run needs
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+        )
+        run, save_every = Path(cli.config["run"]), int(cli.config["save_every"])
+        run.mkdir(parents=True, exist_ok=True)
+        cli.parser.save(cli.config, str(run / "config.yaml"), overwrite=True, skip_none=False)
+        prepare(cli.trainer, run, save_every)
+        last = run / "checkpoints" / "last.ckpt"
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=str(last) if last.is_file() else None)
+
+
+@contextlib.contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advice; its progress bar stays."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for words in NEEDLESS_ADVICE:
+            warnings.filterwarnings("ignore", words)
+        for category in (DeprecationWarning, FutureWarning):  # between Lightning and what it builds on
+            warnings.simplefilter("ignore", category)
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def prepare(trainer: lightning.Trainer, run: Path, save_every: int) -> None:
     """Give a trainer what every run has: checkpoints, the saved model, speed, pictures, a log to read offline."""
-    trainer.loggers = [CSVLogger(run, name="", version="log", flush_logs_every_n_steps=20), *trainer.loggers]
+    # Lightning would delete the log of the run that is resumed.
+    started = len(list(run.glob("log*/")))
+    version = f"log_{started + 1}" if started else "log"
+    trainer.loggers = [
+        CSVLogger(run, name="", version=version, flush_logs_every_n_steps=20),
+        *trainer.loggers,
+    ]
     checkpoints = ModelCheckpoint(
         run / "checkpoints",
         save_last=True,

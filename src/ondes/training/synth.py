@@ -124,16 +124,19 @@ class SynthTraining(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Fix the statistics of the features, once: a resumed or continued run has them already."""
-        if self.start_from is not None and self.trainer.global_step == 0:
-            self.model.load_state_dict(NoteDenoiser.from_pretrained(self.start_from).state_dict())
+        if self.start_from is not None and self.trainer.ckpt_path is None:
+            pipeline = (self.start_from / "model_index.json").is_file()
+            place = self.start_from / "denoiser" if pipeline else self.start_from
+            self.model.load_state_dict(NoteDenoiser.from_pretrained(place).state_dict())
         elif torch.equal(self.model.deviation, torch.ones_like(self.model.deviation)):
             data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
             mean, deviation = band_statistics(data.pairs)
             self.model.mean.copy_(mean)
             self.model.deviation.copy_(deviation)
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Move the average."""
+    def optimizer_step(self, *args: Any, **settings: Any) -> None:
+        """Move the weights, then their average: before any callback saves either."""
+        super().optimizer_step(*args, **settings)
         self.average.update_parameters(self.model)
 
     def training_step(self, batch: Batch) -> Tensor:
