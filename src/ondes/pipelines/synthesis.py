@@ -119,7 +119,13 @@ class SynthesisPipeline(DiffusionPipeline):
         try:
             with quiet_loading():
                 return super().from_pretrained(
-                    str(place), **{"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+                    str(place),
+                    **{
+                        "low_cpu_mem_usage": False,
+                        "use_safetensors": True,
+                        "torch_dtype": torch.float32,
+                        **settings,
+                    },
                 )
         except LOADING_ERRORS as error:
             raise UserError(
@@ -385,7 +391,9 @@ def load_vocoder(name: str | Path) -> Any:
         return read_bigvgan(place)
     saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
     try:
-        return saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
+        return saved.from_pretrained(
+            str(place), low_cpu_mem_usage=False, use_safetensors=True, torch_dtype=torch.float32
+        )
     except LOADING_ERRORS as error:
         raise UserError(f"{name} cannot be loaded as a vocoder: {reason(error)}") from error
 
