@@ -118,19 +118,17 @@ class SynthesisPipeline(DiffusionPipeline):
             settings["vocoder"] = vocoder
         try:
             with quiet_loading():
-                return super().from_pretrained(
-                    str(place),
-                    **{
-                        "low_cpu_mem_usage": False,
-                        "use_safetensors": True,
-                        "torch_dtype": torch.float32,
-                        **settings,
-                    },
-                )
+                settings = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+                pipeline = super().from_pretrained(str(place), **settings)
         except LOADING_ERRORS as error:
             raise UserError(
                 f"{pretrained_model_name_or_path} cannot be loaded as a synthesiser: {reason(error)}"
             ) from error
+        if not {"dtype", "torch_dtype"} & settings.keys():
+            # Weights may be stored as halves.
+            pipeline.denoiser.float()
+            pipeline.vocoder.float()
+        return pipeline
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save everything as JSON and safetensors, with checksums of the weights."""
@@ -391,9 +389,7 @@ def load_vocoder(name: str | Path) -> Any:
         return read_bigvgan(place)
     saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
     try:
-        return saved.from_pretrained(
-            str(place), low_cpu_mem_usage=False, use_safetensors=True, torch_dtype=torch.float32
-        )
+        return saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
     except LOADING_ERRORS as error:
         raise UserError(f"{name} cannot be loaded as a vocoder: {reason(error)}") from error
 
