@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from ondes.errors import UserError, nearest
 from ondes.files import file_sha256
@@ -99,3 +102,23 @@ def verify_checksums(folder: Path) -> None:
             raise UserError(
                 f"{folder / name} is damaged: its SHA-256 differs from {CHECKSUMS}; install the model again"
             )
+
+
+def verify_names(folder: Path, names: Iterable[str]) -> None:
+    """Compare the weights of a saved network with those its settings ask for; missing ones would stay random.
+
+    Args:
+        folder: Where config.json and the weights are.
+        names: Of the weights of the network that was made from it.
+
+    Raises:
+        UserError: If there are fewer, more, or others.
+    """
+    stored: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "numpy") as opened:
+            stored.update(opened.keys())
+    if stored != set(names):
+        raise UserError(
+            f"{folder}: the weights are not those that its config.json asks for; install the model again"
+        )

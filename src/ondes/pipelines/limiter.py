@@ -78,7 +78,7 @@ class Limiter:
             return held[0, 0]
         half = reach // 2
         window = torch.hann_window(2 * half + 1, periodic=False, dtype=torch.float64).to(samples)
-        smooth = functional.conv1d(
-            functional.pad(held, (half, half), value=1.0), (window / window.sum())[None, None]
-        )
+        # The gain at an edge goes on beyond it, so that a piece may begin with its loudest sample.
+        around = functional.pad(held, (half, half), mode="replicate")
+        smooth = functional.conv1d(around, (window / window.sum())[None, None])
         return torch.where(held == 1, torch.where(smooth > 1 - 1e-6, 1.0, smooth), smooth)[0, 0].clamp(max=1)

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from diffusers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+from diffusers.utils.logging import (
+    disable_progress_bar,
+    enable_progress_bar,
+    get_verbosity,
+    is_progress_bar_enabled,
+    set_verbosity,
+    set_verbosity_error,
+)
 from torch import Tensor
 
 from ondes.audio import Audio
@@ -27,7 +34,7 @@ from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
-from ondes.pipelines.bundled import resolve, verify_checksums, write_checksums
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
 from ondes.pipelines.limiter import Limiter
 from ondes.pipelines.samplers import make_scheduler
 from ondes.representations.note_frames import to_note_frames
@@ -124,6 +131,9 @@ class SynthesisPipeline(DiffusionPipeline):
             raise UserError(
                 f"{pretrained_model_name_or_path} cannot be loaded as a synthesiser: {reason(error)}"
             ) from error
+        for name in {"denoiser", "vocoder"} - settings.keys():
+            if isinstance(place, Path):
+                verify_names(place / name, getattr(pipeline, name).state_dict())
         if not {"dtype", "torch_dtype"} & settings.keys():
             # Weights may be stored as halves.
             pipeline.denoiser.float()
@@ -233,12 +243,19 @@ class SynthesisPipeline(DiffusionPipeline):
         for blocks in self._stream_parts(alone, sample, progress):
             yield dict(zip(names, blocks, strict=True))
 
-    def log_mel(self, score: Any, *, seed: int = 0, steps: int | None = None, **choices: Any) -> np.ndarray:
+    def log_mel(
+        self,
+        score: Any,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        temperature: float | None = None,
+    ) -> np.ndarray:
         """The log-mel spectrogram of which `__call__` makes audio: float32 (2, bands, frames)."""
         notes = score if isinstance(score, Notes) else to_notes(read_score(score))
-        sample = self._sampler(
-            seed, steps, *(choices.get(name) for name in ("sampler", "guidance_scale", "temperature"))
-        )
+        sample = self._sampler(seed, steps, sampler, guidance_scale, temperature)
         frames = self._frames(notes)
         return torch.cat(list(self._stream_mel(notes, frames, sample)), -1)[..., :frames].numpy()
 
@@ -389,9 +406,13 @@ def load_vocoder(name: str | Path) -> Any:
         return read_bigvgan(place)
     saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
     try:
-        return saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
+        with quiet_loading():
+            vocoder = saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
     except LOADING_ERRORS as error:
         raise UserError(f"{name} cannot be loaded as a vocoder: {reason(error)}") from error
+    if isinstance(place, Path):
+        verify_names(place, vocoder.state_dict())
+    return vocoder
 
 
 def reason(error: Exception) -> str:
@@ -401,12 +422,14 @@ def reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Without diffusers' progress bar, which three small files do not need."""
-    shown = is_progress_bar_enabled()
+    """Without diffusers' progress bar, which three small files do not need, and its warnings: we check more."""
+    shown, verbosity = is_progress_bar_enabled(), get_verbosity()
     disable_progress_bar()
+    set_verbosity_error()
     try:
         yield
     finally:
+        set_verbosity(verbosity)
         if shown:
             enable_progress_bar()
 
