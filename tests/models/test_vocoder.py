@@ -55,7 +55,7 @@ def test_true_advances_carry_a_sine_from_its_first_phase(vocoder: Vocoder) -> No
     spectrum = transform(tone[None], MEL)[:, :bins]
     turn = 2 * math.pi * hz * MEL.hop_samples / MEL.sample_rate_hz
     carry = torch.zeros(1, 3, bins, frames, dtype=torch.complex64)
-    carry[:, 1] = complex(math.cos(turn), math.sin(turn))
+    carry[:, 1] = torch.tensor(complex(math.cos(turn), math.sin(turn)))
     carry[..., 0] = 0
     # Frames that reach over the edges see a reflection, so the walk begins in the third.
     fresh = torch.zeros(1, bins, frames, dtype=torch.complex64)

@@ -63,7 +63,9 @@ def test_pairs_are_those_of_the_definition(notes: Notes) -> None:
                 float(controls.gain_db(time_s)),
                 float(controls.pan(time_s)),
             ]
-            expected.add((float(frame), float(instrument), *np.float32(features).astype(float).tolist()))
+            expected.add(
+                (float(frame), float(instrument), *np.asarray(features, np.float32).astype(float).tolist())
+            )
     found = rows(to_note_frames(notes, start_frame=0, frames=400))
     assert len(expected) == len(found) > 500
     for ours, theirs in zip(sorted(found), sorted(expected), strict=True):

@@ -45,7 +45,7 @@ def bundle_vocoder(trained: Path, folder: Path, card: dict[str, Any]) -> None:
 
 
 def bundle_synthesiser(
-    trained: Path, folder: Path, card: dict[str, Any], *, sampler: str, **settings: float
+    trained: Path, folder: Path, card: dict[str, Any], *, sampler: str, **settings: Any
 ) -> None:
     """Put a trained denoiser into a folder of the package; its vocoder is bundled by itself."""
     model = NoteDenoiser.from_pretrained(trained, low_cpu_mem_usage=False)
