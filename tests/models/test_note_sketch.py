@@ -68,7 +68,7 @@ def test_powers_add_over_notes(sketch: NoteSketch, chord: NoteFrames) -> None:
     first = chord.features[:, 2] == 50
     parts = [sketch(chosen(chord, rows.nonzero()[:, 0])) for rows in (first, ~first)]
     floor = MEL.floor**2
-    power = sum((2 * part.sketch.double()).exp() - floor for part in parts) + floor
+    power = torch.stack([(2 * part.sketch.double()).exp() - floor for part in parts]).sum(0) + floor
     whole = sketch(chord)
     assert torch.allclose(whole.sketch.double(), 0.5 * torch.as_tensor(power).log(), atol=1e-4)
     assert torch.allclose(whole.embedding, parts[0].embedding + parts[1].embedding, atol=1e-6)
