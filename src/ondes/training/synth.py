@@ -15,6 +15,7 @@ from ondes.diffusion.flow import mix, stratified, to_level, velocity
 from ondes.diffusion.noise import position_seed
 from ondes.models.note_denoiser import Conditioning, NoteDenoiser
 from ondes.training.callbacks import averaged
+from ondes.training.fresh import FreshPairs, FreshWindows
 from ondes.training.schedule import warm_up_cosine
 from ondes.training.windows import Batch, Pair, RandomWindows, band_statistics, read_pairs
 
@@ -35,6 +36,10 @@ class RenderedWindows(lightning.LightningDataModule):
         seed: Of the cuts.
         workers: Processes that cut windows beside the training.
         shorten: From which step on there are how many times as many windows, as much shorter.
+        fresh: Scores that are varied and rendered during the training, instead of the folders' training pairs; with
+            `workers` this happens beside it.
+        pool: Fresh pairs to cut from at a time.
+        renew_every: Batches after which one of them is replaced.
     """
 
     def __init__(
@@ -46,9 +51,13 @@ class RenderedWindows(lightning.LightningDataModule):
         seed: int = 0,
         workers: int = 0,
         shorten: dict[int, int] | None = None,
+        fresh: FreshPairs | None = None,
+        pool: int = 48,
+        renew_every: int = 8,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["folders"])
+        self.save_hyperparameters(ignore=["folders", "fresh"])
+        self.fresh = fresh
         self.folders = folders
         self.pairs: list[Pair] = []
         self.validation_pairs: list[Pair] = []
@@ -65,9 +74,12 @@ class RenderedWindows(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches from the trainer's step on."""
         first = self.trainer.global_step if self.trainer else 0
-        windows = self._windows(
-            self.pairs, seed=self.hparams["seed"], first=first, shorten=self.hparams["shorten"]
-        )
+        settings = {"seed": self.hparams["seed"], "first": first, "shorten": self.hparams["shorten"]}
+        if self.fresh is None:
+            windows = self._windows(self.pairs, **settings)
+        else:
+            renewal = {name: self.hparams[name] for name in ("pool", "renew_every", "batch", "frames")}
+            windows = FreshWindows(self.fresh, **renewal, **settings)
         return DataLoader(windows, batch_size=None, num_workers=self.hparams["workers"])
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -121,7 +121,7 @@ class RandomWindows(IterableDataset[Batch]):
         # JSON and YAML may have made text of the numbers.
         self.shorten = {0: 1, **{int(begin): count for begin, count in (shorten or {}).items()}}
         lengths = np.array([max(pair.frames, frames) for pair in pairs], dtype=np.float64)
-        self.weights = lengths / lengths.sum()
+        self.weights = lengths / max(lengths.sum(), 1)
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from number `first` on; worker w of n makes every n-th."""
