@@ -27,7 +27,12 @@ def _blocks(page: Path, language: str) -> list[str]:
 
 def _shell_words() -> list[list[str]]:
     """Every `ondes` command in a shell block of any page, as words."""
-    lines = [line for page in PAGES for block in _blocks(page, "sh") for line in block.splitlines()]
+    lines = [
+        line
+        for page in PAGES
+        for block in _blocks(page, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
     commands = [part.strip() for line in lines for part in re.split(r"\||&&", line)]
     return [shlex.split(command)[1:] for command in commands if command.startswith("ondes ")]
 
