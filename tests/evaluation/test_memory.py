@@ -21,21 +21,19 @@ def test_long_scores_have_their_length_and_density():
     np.testing.assert_array_equal(memory_probe.long_notes(2).pitch, notes.pitch[: 2 * 60 * 12])
 
 
-def test_the_peak_rises_by_what_was_held():
-    before = memory_probe.peak_memory_bytes()
-    held = np.ones(before + 50_000_000, np.uint8)
-    after = memory_probe.peak_memory_bytes()
-    assert after >= held.nbytes
-    del held
-    assert memory_probe.peak_memory_bytes() > 0.99 * after
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="VmHWM is Linux's")
-def test_a_process_does_not_inherit_the_peak_of_its_parent():
-    held = np.ones(400_000_000, np.uint8)
-    code = "from ondes.evaluation.memory_probe import peak_memory_bytes as peak; print(peak())"
+def test_the_peak_is_of_the_process_itself_and_stays():
+    held_here = np.ones(400_000_000, np.uint8)
+    code = (
+        "import numpy as np; from ondes.evaluation.memory_probe import peak_memory_bytes as peak\n"
+        "before = peak(); held = np.ones(200_000_000, np.uint8); during = peak()\n"
+        "del held; print(before, during, peak())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < held.nbytes / 2
+    before, during, after = map(int, done.stdout.split())
+    assert before < held_here.nbytes / 2
+    assert during > 200_000_000
+    assert after > 0.99 * during
 
 
 class Silent:
