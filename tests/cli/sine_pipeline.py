@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -81,5 +82,7 @@ def install() -> None:
 
 
 if __name__ == "__main__":
+    # A test run in the background of a shell ignores Ctrl-C, and its children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     install()
     main()
