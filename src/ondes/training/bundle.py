@@ -30,6 +30,13 @@ def halve(model: ModelMixin) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def forget_origin(config: Path) -> None:
+    """Take the folder a model was loaded from out of its saved settings: it is nobody else's business."""
+    settings = json.loads(config.read_text())
+    settings.pop("_name_or_path", None)
+    config.write_text(json.dumps(settings, indent=2) + "\n")
+
+
 def write_card(folder: Path, card: dict[str, Any]) -> None:
     """The card of a bundled model, which `ondes models` shows."""
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
@@ -40,6 +47,7 @@ def bundle_vocoder(trained: Path, folder: Path, card: dict[str, Any]) -> None:
     model = Vocoder.from_pretrained(trained, low_cpu_mem_usage=False)
     parameters = halve(model)
     model.save_pretrained(folder)
+    forget_origin(folder / "config.json")
     write_checksums(folder)
     write_card(folder, {"kind": "vocoder", "parameters": parameters, **card})
 
@@ -53,6 +61,7 @@ def bundle_synthesiser(
     vocoder = Vocoder(width=8, hidden=8, blocks=1)
     SynthesisPipeline(model, vocoder, make_scheduler(sampler), **settings).save_pretrained(folder)
     shutil.rmtree(folder / "vocoder")
+    forget_origin(folder / "denoiser" / "config.json")
     write_checksums(folder)
     write_card(folder, {"kind": "synthesiser", "parameters": parameters, **card})
 
