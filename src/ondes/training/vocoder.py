@@ -22,7 +22,7 @@ from ondes.models.vocoder import BinPredictions, Vocoder, inverse_stft, predict_
 from ondes.representations.mel import MEL, to_log_mel
 from ondes.training.callbacks import averaged
 from ondes.training.schedule import warm_up_cosine
-from ondes.training.windows import read_rows
+from ondes.training.windows import own_numbers, read_rows
 
 GAIN_RANGE_DB = (-14.0, 8.0)
 """A vocoder must bear any level: its windows are made softer or louder at random."""
@@ -55,12 +55,8 @@ class RandomAudio(IterableDataset[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         """Batches from number `first` on; worker w of n makes every n-th."""
-        worker = torch.utils.data.get_worker_info()
-        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        number = self.first + offset
-        while True:
+        for number in own_numbers(self.first):
             yield self.at(number)
-            number += stride
 
     def at(self, number: int) -> Tensor:
         """Batch of a number."""

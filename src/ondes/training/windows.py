@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator
@@ -94,6 +95,13 @@ def cut(pair: Pair, start: int, frames: int) -> tuple[Tensor, NoteFrames]:
     return piece, to_note_frames(pair.notes, start_frame=start, frames=frames)
 
 
+def own_numbers(first: int) -> Iterator[int]:
+    """Numbers of the batches this process makes, endlessly: worker w of n has every n-th."""
+    worker = torch.utils.data.get_worker_info()
+    offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+    return itertools.count(first + offset, stride)
+
+
 class RandomWindows(IterableDataset[Batch]):
     """Endless batches; batch k is a function of the seed and k, so a resumed run sees what an unbroken one would.
 
@@ -125,12 +133,8 @@ class RandomWindows(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from number `first` on; worker w of n makes every n-th."""
-        worker = torch.utils.data.get_worker_info()
-        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        number = self.first + offset
-        while True:
+        for number in own_numbers(self.first):
             yield self.at(number)
-            number += stride
 
     def at(self, number: int) -> Batch:
         """Batch of a number."""
