@@ -13,7 +13,7 @@ import statistics
 import torch
 
 from ondes.evaluation.memory import peak_bytes
-from ondes.pipelines.synthesis import cpu_multiplies_bfloat16
+from ondes.pipelines.loading import cpu_multiplies_bfloat16
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ from ondes.datasets.render import find_soundfont, open_renderer
 from ondes.errors import UserError
 from ondes.evaluation.memory_probe import long_notes
 from ondes.models.griffin_lim import GriffinLim
-from ondes.pipelines.synthesis import SynthesisPipeline, cpu_multiplies_bfloat16
+from ondes.pipelines.loading import cpu_multiplies_bfloat16
+from ondes.pipelines.synthesis import SynthesisPipeline
 from ondes.score import notes_to_score
 
 

@@ -16,7 +16,8 @@ from ondes.checkpoints import bigvgan as reader
 from ondes.checkpoints.bigvgan import read_bigvgan
 from ondes.errors import UserError
 from ondes.models.bigvgan import AntiAliasedSnake, BigVGAN, low_pass_taps
-from ondes.pipelines.synthesis import SynthesisPipeline, load_vocoder
+from ondes.pipelines.loading import load_vocoder
+from ondes.pipelines.synthesis import SynthesisPipeline
 from tiny_model import save_tiny_model
 
 CONFIG = {

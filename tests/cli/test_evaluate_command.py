@@ -90,12 +90,10 @@ def test_a_report_is_printed_and_written(ondes: Ondes, stage: Path, monkeypatch:
 
 
 def test_a_vocoder_can_be_measured_alone(ondes: Ondes, stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ondes.pipelines import synthesis  # noqa: PLC0415
+    from ondes.pipelines import loading  # noqa: PLC0415
 
     asked = []
-    monkeypatch.setattr(
-        synthesis, "load_vocoder", lambda name: asked.append(name) or GriffinLim(iterations=1)
-    )
+    monkeypatch.setattr(loading, "load_vocoder", lambda name: asked.append(name) or GriffinLim(iterations=1))
     run = ondes(*words(stage, "--vocoder-only"))
     assert run.status == 0, run.err
     assert asked == ["vocoder-small"]

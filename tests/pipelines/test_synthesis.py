@@ -19,8 +19,9 @@ from ondes.diffusion.noise import position_noise
 from ondes.errors import UserError
 from ondes.notes import Part
 from ondes.pipelines.limiter import true_peaks
+from ondes.pipelines.loading import load_vocoder
 from ondes.pipelines.samplers import SAMPLERS, make_scheduler
-from ondes.pipelines.synthesis import SynthesisPipeline, load_vocoder, part_names
+from ondes.pipelines.synthesis import SynthesisPipeline, part_names
 from ondes.representations.mel import MEL
 from ondes.representations.note_frames import to_note_frames
 from plain_notes import plain_notes  # pyright: ignore[reportMissingImports]

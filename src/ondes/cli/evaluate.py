@@ -160,7 +160,7 @@ def _vocoder_subject(model: str, threads: int | None) -> tuple[Subject, dict[str
     import torch  # noqa: PLC0415
 
     from ondes.evaluation.synth_run import Subject  # noqa: PLC0415
-    from ondes.pipelines.synthesis import load_vocoder  # noqa: PLC0415
+    from ondes.pipelines.loading import load_vocoder  # noqa: PLC0415
 
     if threads:
         torch.set_num_threads(threads)
@@ -215,7 +215,7 @@ def _machine() -> dict[str, Any]:
     """Threads, arithmetic and versions."""
     import torch  # noqa: PLC0415
 
-    from ondes.pipelines.synthesis import cpu_multiplies_bfloat16  # noqa: PLC0415
+    from ondes.pipelines.loading import cpu_multiplies_bfloat16  # noqa: PLC0415
     from ondes.sidecar import current_versions  # noqa: PLC0415
 
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import json
@@ -14,18 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from diffusers.utils.logging import (
-    disable_progress_bar,
-    enable_progress_bar,
-    get_verbosity,
-    is_progress_bar_enabled,
-    set_verbosity,
-    set_verbosity_error,
-)
 from torch import Tensor
 
 from ondes.audio import Audio
-from ondes.checkpoints.bigvgan import is_bigvgan, read_bigvgan, read_config
 from ondes.diffusion.guidance import guide, hold
 from ondes.diffusion.noise import position_noise
 from ondes.diffusion.sampling import denoise
@@ -36,6 +26,7 @@ from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
 from ondes.pipelines.limiter import Limiter
+from ondes.pipelines.loading import LOADING_ERRORS, fast_arithmetic, load_vocoder, quiet_loading, reason
 from ondes.pipelines.samplers import make_scheduler
 from ondes.representations.note_frames import to_note_frames
 from ondes.representations.segments import Segment, segments
@@ -50,12 +41,6 @@ TAIL_S = 2.0
 """Audio goes on this long after the last event, for notes to ring out."""
 
 LONGEST_STEPS = 1000
-
-LONGEST_REASON = 300
-"""Characters of a library's own words in our errors."""
-
-LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
-"""What diffusers raises for files that are missing, damaged, or of another model."""
 
 
 class SynthesisPipeline(DiffusionPipeline):
@@ -388,61 +373,3 @@ def part_names(notes: Notes) -> list[str]:
         seen[part.name] = seen.get(part.name, 0) + 1
         names.append(part.name if seen[part.name] == 1 else f"{part.name} ({seen[part.name]})")
     return names
-
-
-def load_vocoder(name: str | Path) -> Any:
-    """A vocoder by bundled name, folder, Hub id, or "griffin-lim"; folders and ids may hold NVIDIA's BigVGAN.
-
-    Raises:
-        UserError: If there is no such vocoder or its weights are damaged.
-    """
-    if str(name) == "griffin-lim":
-        return GriffinLim()
-    place = resolve(name, kind="vocoder", config="config.json")
-    if isinstance(place, Path):
-        verify_checksums(place)
-    config = read_config(place)
-    if is_bigvgan(config):
-        return read_bigvgan(place)
-    saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
-    try:
-        with quiet_loading():
-            vocoder = saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
-    except LOADING_ERRORS as error:
-        raise UserError(f"{name} cannot be loaded as a vocoder: {reason(error)}") from error
-    if isinstance(place, Path):
-        verify_names(place, vocoder.state_dict())
-    return vocoder
-
-
-def reason(error: Exception) -> str:
-    """Why something cannot be loaded, in one line that is not too long."""
-    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
-
-
-@contextlib.contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Without diffusers' progress bar, which three small files do not need, and its warnings: we check more."""
-    shown, verbosity = is_progress_bar_enabled(), get_verbosity()
-    disable_progress_bar()
-    set_verbosity_error()
-    try:
-        yield
-    finally:
-        set_verbosity(verbosity)
-        if shown:
-            enable_progress_bar()
-
-
-def fast_arithmetic(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 for matrix products where the hardware multiplies it fast; elsewhere nothing changes."""
-    if device.type == "cuda" or (device.type == "cpu" and cpu_multiplies_bfloat16()):
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
-
-
-def cpu_multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for products of bfloat16; without them it is a hundred times slower."""
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    abilities = ask() if ask else {}
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
