@@ -40,3 +40,50 @@ def hold(denoiser: Denoiser, values: Tensor, known: Tensor) -> Denoiser:
         return denoiser(torch.where(known, values, noisy), level)
 
     return denoise
+
+
+def guide_pairs(pairs: Denoiser, *, scale: float, rescale: float = 0.0) -> Denoiser:
+    """Classifier-free guidance in one call of the network; see `guide`.
+
+    Args:
+        pairs: Answers for a doubled batch: all examples with their condition, then all without.
+        scale: As of `guide`.
+        rescale: As the `share` of `rescaled`.
+    """
+
+    def denoise(noisy: Tensor, level: Tensor) -> Tensor:
+        answers = pairs(torch.cat([noisy, noisy]), torch.cat([level, level]))
+        conditional, unconditional = answers.chunk(2)
+        return rescaled(torch.lerp(unconditional, conditional, scale), conditional, share=rescale)
+
+    return denoise
+
+
+def rescaled(guided: Tensor, conditional: Tensor, *, share: float) -> Tensor:
+    """Guided answers with the spread of unguided ones, against overexposure.
+
+    Lin et al. (2023), arXiv 2305.08891, equations 15 and 16; the spread is that over all of an example.
+
+    Args:
+        guided: Answers after guidance (batch, ...).
+        conditional: Answers before it.
+        share: Their phi: 0 changes nothing, 1 gives the whole spread back.
+    """
+    if share == 0:
+        return guided
+    axes = tuple(range(1, guided.ndim))
+    ratio = conditional.std(axes, keepdim=True) / guided.std(axes, keepdim=True).clamp(min=1e-12)
+    return torch.lerp(guided, guided * ratio, share)
+
+
+def within(guided: Denoiser, plain: Denoiser, *, interval: tuple[float, float]) -> Denoiser:
+    """Guidance in an interval of noise levels only, both ends included; outside, the plain denoiser at its price.
+
+    Kynkäänniemi et al. (2024), arXiv 2404.07724. All examples of a batch have one level.
+    """
+    low, high = interval
+
+    def denoise(noisy: Tensor, level: Tensor) -> Tensor:
+        return (guided if low <= float(level[0]) <= high else plain)(noisy, level)
+
+    return denoise
