@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,7 +91,7 @@ def test_the_ports_grid_has_both_ends_and_its_own_moments() -> None:
 @pytest.mark.parametrize(
     "settings", [{}, {"variance_type": "small"}, {"variance_type": "small", "grid": "points"}]
 )
-def test_a_thousand_steps_sample_the_data(settings: dict[str, str]) -> None:
+def test_a_thousand_steps_sample_the_data(settings: dict[str, Any]) -> None:
     made = sample(AncestralScheduler(**settings), 1000, count=4000)
     assert float(made.mean()) == pytest.approx(MEAN, abs=0.006)
     assert float(made.std()) == pytest.approx(DEVIATION, rel=0.04)
@@ -159,7 +161,7 @@ def test_an_example_does_not_depend_on_its_batch() -> None:
         assert torch.equal(made([row])[0], together[row])
 
 
-def test_the_config_can_be_saved_and_loaded(tmp_path) -> None:
+def test_the_config_can_be_saved_and_loaded(tmp_path: Path) -> None:
     AncestralScheduler(variance_type="medium:0.2", grid="points").save_pretrained(tmp_path)
     loaded = AncestralScheduler.from_pretrained(tmp_path)
     assert (loaded.config["variance_type"], loaded.config["grid"]) == ("medium:0.2", "points")
@@ -175,7 +177,7 @@ def test_the_config_can_be_saved_and_loaded(tmp_path) -> None:
         ({"prediction_type": "score"}, "prediction_type 'score'"),
     ],
 )
-def test_unknown_settings_are_refused(settings: dict[str, str], message: str) -> None:
+def test_unknown_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AncestralScheduler(**settings)
 

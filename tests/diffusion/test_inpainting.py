@@ -18,7 +18,7 @@ DEVIATION, CORRELATION = 0.2, 0.9
 COVARIANCE = DEVIATION**2 * torch.tensor([[1.0, CORRELATION], [CORRELATION, 1.0]])
 KNOWN = torch.tensor([[True, False]])
 VALUE = 0.3
-BETAS = {"trained_betas": cosine_betas(1000).tolist()}
+BETAS: dict[str, Any] = {"trained_betas": cosine_betas(1000).tolist()}
 
 
 def exact_noise(noisy: Tensor, level: Tensor) -> Tensor:
