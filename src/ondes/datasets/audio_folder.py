@@ -1,0 +1,90 @@
+"""Any folder of audio files with MIDI files of the same names, and folders that `ondes data render` made."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+from ondes.audio import FORMATS
+from ondes.datasets.named import MANIFEST, MIDI_SUFFIXES, SPLITS, inside, read_manifest, split_of
+from ondes.datasets.recordings import SPLIT_NAMES, Recording, Rejections, checked_split, find_root
+from ondes.errors import UserError
+from ondes.notes import Notes
+from ondes.score import read_score, to_notes
+
+
+def read_folder(folder: str | os.PathLike[str], split: str) -> tuple[list[Recording], Rejections]:
+    """Pairs such as `a/song.wav` and `a/song.mid`, at any depth.
+
+    Where the folder has folders named after splits, these are the splits; otherwise works are split by a hash of
+    their names: 5 % validation, 10 % test.
+
+    Args:
+        folder: Where the pairs are.
+        split: See `SPLIT_NAMES`.
+
+    Raises:
+        UserError: If there is no such folder, it holds no audio, or the split is unknown.
+    """
+    split = checked_split(split)
+    patterns = [f"**/*{suffix}" for suffix in FORMATS]
+    root = find_root(folder, "folder of audio and MIDI files", patterns)
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    audio = {path.with_suffix(""): path for path in files if path.suffix.lower() in FORMATS}
+    midi = {path.with_suffix(""): path for path in files if path.suffix.lower() in MIDI_SUFFIXES}
+    sorted_out = any((root / name).is_dir() for name in SPLIT_NAMES)
+    rejections = Rejections()
+    recordings = []
+    for stem in sorted(audio | midi):
+        name = stem.relative_to(root).as_posix()
+        own = SPLIT_NAMES.get(name.split("/")[0]) if sorted_out else split_of(stem.name)
+        if own != split:
+            continue
+        if stem not in audio or stem not in midi:
+            reason = "missing notes" if stem in audio else "missing audio"
+            rejections.add("folder", name, reason)
+            continue
+        load = partial(read_midi, midi[stem])
+        recordings.append(Recording(name, "folder", split, (audio[stem],), (midi[stem],), load))
+    return recordings, rejections
+
+
+def read_rendered(folder: str | os.PathLike[str], split: str) -> tuple[list[Recording], Rejections]:
+    """The pairs of a split from a folder that `ondes data render` made.
+
+    Args:
+        folder: Where `manifest.jsonl` is.
+        split: See `SPLIT_NAMES`.
+
+    Raises:
+        UserError: If the folder has no manifest, or the manifest is damaged.
+    """
+    split = checked_split(split)
+    root = find_root(folder, "folder of rendered pairs", [MANIFEST])
+    rejections = Rejections()
+    recordings = []
+    for number, row in enumerate(read_manifest(root / MANIFEST), 1):
+        try:
+            if row["split"] not in SPLITS:
+                raise ValueError(f"split {row['split']!r}")
+            audio, midi = inside(root, row["audio"]), inside(root, row["midi"])
+            name, seconds = str(row["id"]), float(row["seconds"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{root / MANIFEST}: row {number} is no rendered pair ({error!r}); make them with 'ondes data render'"
+            ) from None
+        if row["split"] != split:
+            continue
+        missing = "audio" if not audio.is_file() else "notes" if not midi.is_file() else ""
+        if missing:
+            rejections.add("rendered", name, f"missing {missing}")
+            continue
+        load = partial(read_midi, midi)
+        recordings.append(Recording(name, "rendered", split, (audio,), (midi,), load, duration_s=seconds))
+    return recordings, rejections
+
+
+def read_midi(path: Path) -> Notes:
+    """The notes of a MIDI file, held by its pedals."""
+    return to_notes(read_score(path))
