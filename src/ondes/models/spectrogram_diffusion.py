@@ -27,34 +27,7 @@ from ondes.models.spectrogram_layers import (
     position_table,
     time_features,
 )
-
-
-def trim(values: Tensor, mask: Bool[Tensor, "batch length"]) -> tuple[Tensor, Bool[Tensor, "batch kept"]]:
-    """Values and mask cut after the last place that is valid in any example of the batch, one place at least.
-
-    Args:
-        values: Tokens (batch, length), frames or encodings (batch, length, channels).
-        mask: Which are valid.
-    """
-    last = int(mask.any(0).nonzero().amax()) if bool(mask.any()) else 0
-    return values[:, : last + 1], mask[:, : last + 1]
-
-
-def gather_valid(
-    encodings: Float[Tensor, "batch keys width"], mask: Bool[Tensor, "batch keys"]
-) -> tuple[Float[Tensor, "hearers kept width"], Bool[Tensor, "hearers kept"], Tensor]:
-    """The valid encodings moved to the front, as many as the example with most has, without examples that have none.
-
-    Cross-attention does not mind: it knows no order.
-
-    Returns:
-        Encodings, which of them are valid, and the positions in the batch of the examples that are left.
-    """
-    counts = mask.sum(1)
-    hearers = counts.nonzero().flatten()
-    kept = int(counts.max())
-    order = mask.int().argsort(stable=True, dim=1, descending=True)[hearers, :kept]
-    return encodings[hearers[:, None], order], mask[hearers[:, None], order], hearers
+from ondes.models.spectrogram_memory import Pairs, remember
 
 
 class TransformerEncoder(ModelMixin, ConfigMixin):
@@ -255,7 +228,7 @@ class FilmDecoder(ModelMixin, ConfigMixin):
     def memory(
         self, encodings: Float[Tensor, "batch keys width"], mask: Bool[Tensor, "batch keys"]
     ) -> Memory:
-        """Keys and values of every layer.
+        """Keys and values of every layer, made once a segment.
 
         Outside training, what the mask leaves out costs nothing from here on.
 
@@ -263,17 +236,9 @@ class FilmDecoder(ModelMixin, ConfigMixin):
             encodings: Of notes, then of context if there is any, side by side along the keys.
             mask: Which are valid. An example without any hears nothing.
         """
-        if self.training:
-            opened, share = open_mask(mask, exact=False), mask.any(1)[:, None, None].to(encodings)
-            return Memory(self._pairs(encodings), opened, None, len(mask), share)
-        valid, valid_mask, hearers = gather_valid(encodings, mask)
-        if not len(hearers):
-            return Memory(((valid, valid),) * len(self.decoders), None, hearers, len(mask))
-        opened = open_mask(valid_mask, exact=True)
-        everyone = len(hearers) == len(mask)
-        return Memory(self._pairs(valid), opened, None if everyone else hearers, len(mask))
+        return remember(self._pairs, encodings, mask, exact=not self.training)
 
-    def _pairs(self, encodings: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+    def _pairs(self, encodings: Tensor) -> Pairs:
         return tuple(layer.remember(encodings) for layer in cast("list[DecoderLayer]", self.decoders))
 
     def forward(

@@ -7,6 +7,7 @@ Where weights are bfloat16 the tokens stay float32 between layers, so that round
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -166,10 +167,11 @@ def attend(
     value: Float[Tensor, "batch heads keys channels"],
     mask: Bool[Tensor, "batch 1 1 keys"] | None,
     dropout_rate: float = 0.0,
+    scale: float = 1.0,
 ) -> Float[Tensor, "batch queries wide"]:
-    """Attention whose logits are not divided: their scale is in the weights."""
+    """Attention whose logits are not divided, unless a scale is given: it is in the weights."""
     mixed = functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=dropout_rate, scale=1.0
+        query, key, value, attn_mask=mask, dropout_p=dropout_rate, scale=scale
     )
     return mixed.transpose(1, 2).flatten(2)
 
@@ -184,6 +186,20 @@ def open_mask(mask: Bool[Tensor, "batch keys"], *, exact: bool) -> Bool[Tensor, 
     if exact and bool(mask.all()):
         return None
     return (mask | ~mask.any(1, keepdim=True))[:, None, None]
+
+
+def hear(
+    tokens: Float[Tensor, "batch tokens width"], memory: Memory, answer: Callable[[Tensor], Tensor]
+) -> Float[Tensor, "batch tokens width"]:
+    """The tokens and what the memory answers those of examples that hear anything."""
+    if memory.hearers is None:
+        answered = answer(tokens)
+        return tokens + (answered if memory.share is None else answered * memory.share)
+    if not len(memory.hearers):
+        return tokens
+    answered = answer(tokens[memory.hearers])
+    answered = answered if memory.share is None else answered * memory.share
+    return tokens.index_add(0, memory.hearers, answered.to(tokens.dtype))
 
 
 class GatedMlp(nn.Module):
@@ -333,16 +349,11 @@ class DecoderCrossBlock(nn.Module):
         self, tokens: Float[Tensor, "batch tokens width"], pair: tuple[Tensor, Tensor], memory: Memory
     ) -> Tensor:
         """The tokens and what they heard of the memory, of which `pair` is this layer's."""
-        if memory.hearers is None:
-            return tokens + self._answer(tokens, pair, memory)
-        if not len(memory.hearers):
-            return tokens
-        answer = self._answer(tokens[memory.hearers], pair, memory)
-        return tokens.index_add(0, memory.hearers, answer.to(tokens.dtype))
-
-    def _answer(self, tokens: Tensor, pair: tuple[Tensor, Tensor], memory: Memory) -> Tensor:
-        answer = self.attention(self.layer_norm(tokens), pair, memory.mask)
-        return self.dropout(answer if memory.share is None else answer * memory.share)
+        return hear(
+            tokens,
+            memory,
+            lambda heard: self.dropout(self.attention(self.layer_norm(heard), pair, memory.mask)),
+        )
 
 
 class DecoderMlpBlock(nn.Module):
