@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +34,17 @@ def test_notes_of_all_strings_are_rounded_and_have_one_program(tmp_path):
     assert notes.part.tolist() == [0, 1]
     assert set(notes.program.tolist()) == {24}
     assert [len(notes.parts), not rejections.rows] == [6, True]
+
+
+def test_notes_are_those_that_mirdata_reads(tmp_path):
+    golden = json.loads((Path(__file__).parent.parent / "golden" / "guitarset.json").read_text())
+    path = tmp_path / "00_BN1-129-Eb_comp.jams"
+    path.write_text(json.dumps(golden["jams"]))
+    notes = read_strings(path)
+    found = sorted(zip(notes.onset_s, notes.release_s, notes.pitch, notes.part, strict=True))
+    expected = sorted((start, end, round(pitch), string) for start, end, pitch, string in golden["notes"])
+    assert len(expected) == 18
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_columns_mean_the_same_as_rows(tmp_path):

@@ -43,6 +43,8 @@ def test_unknown_kinds_and_options_are_refused(tmp_path):
         read_recordings("slakh", tmp_path, "train", sed=1)
     with pytest.raises(UserError, match="maestro has no option 'sax'; it has none"):
         read_recordings("maestro", tmp_path, "train", sax=64)
+    with pytest.raises(UserError, match="the option program is 'steel'; give something like 25"):
+        read_recordings("guitarset", tmp_path, "train", program="steel")
 
 
 @pytest.mark.parametrize("kind", READERS)

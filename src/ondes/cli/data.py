@@ -1,4 +1,4 @@
-"""`ondes data`: scores become training pairs, and data sets get names."""
+"""`ondes data`: scores become training pairs, and data sets get names; see `recordings` for recorded ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ondes.cli import recordings
 from ondes.cli.console import clock, console, playing, say
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def register(app: typer.Typer) -> None:
     data.command(short_help="Build the corpus from public repositories.")(openscore)
     data.command(short_help="Give a data set a name.")(add)
     data.command("list", short_help="List the data sets.")(list_datasets)
+    recordings.register_on(data)
     app.add_typer(data, name="data", short_help="Make and name data sets.")
 
 

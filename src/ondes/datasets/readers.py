@@ -54,6 +54,10 @@ def read_recordings(
     if unknown is not None:
         allowed = nearest(unknown, known) if known else "it has none"
         raise UserError(f"{kind} has no option {unknown!r}; {allowed}")
+    for name, value in options.items():
+        default = inspect.signature(READERS[kind]).parameters[name].default
+        if default is not None and type(value) is not type(default):
+            raise UserError(f"{kind}: the option {name} is {value!r}; give something like {default!r}")
     return READERS[kind](folder, split, **options)
 
 
