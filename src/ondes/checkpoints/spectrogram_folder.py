@@ -23,6 +23,7 @@ from ondes.checkpoints.spectrogram_parts import (
     DECODER,
     KINDS,
     NOTES,
+    PLACING,
     PUBLIC_SCHEDULER,
     PartWeights,
     SpectrogramParts,
@@ -136,9 +137,7 @@ def read_part(folder: Path) -> PartWeights:
     Raises:
         UserError: If the folder, its configuration or its weights are missing or damaged.
     """
-    config = read_json(folder / CONFIG)
-    if folder.name == CONTEXT:
-        config = {"terminal_relative": True, **config}
+    config = PLACING.get(folder.name, {}) | read_json(folder / CONFIG)
     for name in (SAFETENSORS, PICKLE):
         if (folder / name).is_file():
             return PartWeights(config, read_tensors(folder / name), folder / name)
@@ -218,9 +217,10 @@ def write_spectrogram_folder(parts: SpectrogramParts, folder: Path) -> None:
             module, name = CLASSES.get(part, ("", "T5FilmDecoder"))
             index[part] = [f"{DEPRECATED}.{module}" if module else "diffusers", name]
             settings = {key: value for key, value in network.config.items() if not key.startswith("_")}
-            if settings.get("terminal_relative"):
-                # What readers take for granted.
-                del settings["terminal_relative"]
+            # What readers take for granted is not written.
+            settings = {
+                key: value for key, value in settings.items() if PLACING.get(part, {}).get(key) != value
+            }
             write_json(beside / part / CONFIG, {"_class_name": name, **version, **settings})
             state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
             save_file(state, beside / part / SAFETENSORS, {"format": "pt"})

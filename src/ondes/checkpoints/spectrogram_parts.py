@@ -31,6 +31,9 @@ KINDS: dict[str, type[NotesEncoder] | type[ContextEncoder] | type[FilmDecoder]] 
     DECODER: FilmDecoder,
 }
 
+PLACING: dict[str, dict[str, Any]] = {CONTEXT: {"terminal_relative": True}}
+"""How all published weights were trained, which their configurations do not say."""
+
 PUBLIC_SCHEDULER: dict[str, Any] = {
     "_class_name": "DDPMScheduler",
     "num_train_timesteps": 1000,
@@ -228,6 +231,6 @@ def infer_config(
         return config | {"max_length": positions, "vocab_size": shape("token_embedder.weight")[0]}
     if part == CONTEXT:
         bands = shape("input_proj.weight")[1]
-        return config | {"targets_context_length": positions, "input_dims": bands, "terminal_relative": True}
+        return config | {"targets_context_length": positions, "input_dims": bands, **PLACING[part]}
     bands = shape("spec_out.weight")[0]
     return config | {"targets_length": positions, "input_dims": bands}
