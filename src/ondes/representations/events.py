@@ -189,9 +189,10 @@ def make_codec(config: Mapping[str, Any]) -> EventCodec:
     Raises:
         UserError: If the name or a field is unknown, or a package that the codec needs is missing.
     """
+    from ondes.representations.miditok_events import MidiTokCodec  # noqa: PLC0415
     from ondes.representations.port_events import PortCodec  # noqa: PLC0415
 
-    makers: dict[str, Any] = {codec.name: codec for codec in (Mt3Codec, PortCodec)}
+    makers: dict[str, Any] = {codec.name: codec for codec in (Mt3Codec, PortCodec, MidiTokCodec)}
     settings = dict(config)
     name = str(settings.pop("name", ""))
     if name not in makers:
