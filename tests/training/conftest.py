@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from rendered_sines import pairs, train  # pyright: ignore[reportMissingImports]
+from spectrogram_runs import rendered, train_spectrogram  # pyright: ignore[reportMissingImports]
 
-__all__ = ["pairs", "train"]
+__all__ = ["pairs", "rendered", "train", "train_spectrogram"]

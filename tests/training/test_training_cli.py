@@ -48,7 +48,7 @@ def same(one: Any, other: Any) -> bool:
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", MODELS)
 def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
     task: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", MODELS)
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     task: str, pairs: Path, train: Train, tmp_path: Path
 ) -> None:

@@ -10,16 +10,17 @@ from typing import Any
 
 import lightning
 import torch
-from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
 log = logging.getLogger(__name__)
 
 
-def averaged(model: ModelMixin, *, decay: float) -> AveragedModel:
+def averaged(model: nn.Module, *, decay: float) -> AveragedModel:
     """A copy of a model whose weights follow it as an exponential moving average."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return average.requires_grad_(False)  # or several processes would wait for its gradients
 
 
 class SaveModel(lightning.Callback):

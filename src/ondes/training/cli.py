@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import logging
 import re
 import warnings
@@ -23,8 +24,35 @@ from ondes.training.callbacks import SampleImages, SaveModel, SpeedReport
 TASKS = {
     "synth": ("ondes.training.synth", "SynthTraining", "RenderedWindows"),
     "vocoder": ("ondes.training.vocoder", "VocoderTraining", "RenderedAudio"),
+    "spectrogram-diffusion": ("ondes.training.spectrogram_system", "SpectrogramTraining", "SpectrogramData"),
 }
 """Where the training module and the data module of each task are."""
+
+SYSTEMS = {
+    "spectrogram-diffusion": (
+        "ondes.training.spectrogram_diffusion",
+        "ondes.training.spectrogram_autoregressive",
+    ),
+}
+"""Tasks whose model and data are chosen by `class_path`, and where their models are."""
+
+GONE_FROM_TRAINER = {
+    "num_processes": "devices",
+    "gpus": "devices",
+    "tpu_cores": "devices",
+    "ipus": "devices",
+    "auto_select_gpus": "devices",
+    "replace_sampler_ddp": "use_distributed_sampler",
+    "amp_backend": "precision",
+    "amp_level": "precision",
+    "multiple_trainloader_mode": None,
+    "track_grad_norm": None,
+    "resume_from_checkpoint": None,
+    "auto_lr_find": None,
+    "auto_scale_batch_size": None,
+    "move_metrics_to_cpu": None,
+}
+"""Trainer settings of Lightning 1.x in configurations of the PyTorch port, and what took their place."""
 
 
 NEEDLESS_ADVICE = (
@@ -41,6 +69,12 @@ UNKNOWN = (
     r"Group '(?P<group>[\w.]+)' does not accept option '(?P<name>[\w.]+)'",
 )
 """How jsonargparse says that there is no such setting."""
+
+OF_A_CLASS = (
+    r"Parser key \"(?P<key>model|data)\".*?Problem with given class_path '(?P<path>[\w.]+)': "
+    r"(?P<reason>.*?)(?: - Expected| Given value)"
+)
+"""How it says that a class, or a setting of one, cannot be used."""
 
 
 class TrainingCLI(LightningCLI):
@@ -75,14 +109,32 @@ def refusal(message: str, keys: Iterable[str]) -> str:
         keys: All known keys, with dots.
     """
     line = " ".join(message.split())
+    if (chosen := re.search(OF_A_CLASS, line)) is not None:
+        return _refusal_of_a_class(chosen["key"], chosen["path"], chosen["reason"])
     found = next((match.groupdict() for pattern in UNKNOWN if (match := re.search(pattern, line))), None)
     if found is None:
         return f"the configuration cannot be used: {line}"
     name = ".".join(word for word in (found.get("group"), found["name"]) if word)
+    if (old := name.removeprefix("trainer.")) in GONE_FROM_TRAINER:
+        instead = GONE_FROM_TRAINER[old]
+        advice = f"use trainer.{instead}" if instead else "leave it out"
+        return f"the setting {name!r} went with Lightning 1: {advice}"
     group = name.rpartition(".")[0]
     known = sorted(keys)
     beside = [key for key in known if key.rpartition(".")[0] == group]
     return f"there is no setting {name!r}: {nearest(name, beside or known)}"
+
+
+def _refusal_of_a_class(key: str, path: str, reason: str) -> str:
+    """What jsonargparse says against a class that was chosen, or a setting of it, in one line."""
+    option = re.match(r"Option '(?P<name>\w+)' is not accepted", reason)
+    if option is None:
+        return f"{key}.class_path {path!r} cannot be used: {reason}"
+    module, _, name = path.rpartition(".")
+    chosen = getattr(importlib.import_module(module), name)
+    known = [f"{key}.init_args.{word}" for word in inspect.signature(chosen).parameters]
+    wrong = f"{key}.init_args.{option['name']}"
+    return f"there is no setting {wrong!r}: {nearest(wrong, known)}"
 
 
 def main(task: str, arguments: list[str]) -> None:
@@ -99,12 +151,16 @@ def main(task: str, arguments: list[str]) -> None:
         raise UserError(f"there is no training task {task!r}: {nearest(task, TASKS)}")
     module_name, model, data = TASKS[task]
     module = importlib.import_module(module_name)
+    for system in SYSTEMS.get(task, ()):
+        importlib.import_module(system)
     with quiet_lightning():
         cli = TrainingCLI(
             getattr(module, model),
             getattr(module, data),
             run=False,
             args=arguments,
+            subclass_mode_model=task in SYSTEMS,
+            subclass_mode_data=task in SYSTEMS,
             save_config_callback=None,
             trainer_defaults={"enable_checkpointing": False},  # `prepare` adds the one a run needs
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False},

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from rendered_sines import TRAINER  # pyright: ignore[reportMissingImports]
+from spectrogram_runs import SYSTEMS, SpectrogramTrain, write_system  # pyright: ignore[reportMissingImports]
+
+from ondes.errors import UserError
+from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
+from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
+from ondes.training.cli import GONE_FROM_TRAINER, main
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
+    system: str, train_spectrogram: SpectrogramTrain, tmp_path: Path
+) -> None:
+    unbroken = train_spectrogram(system, tmp_path / "unbroken")
+    begun = train_spectrogram(system, tmp_path / "broken", "--trainer.max_steps", "2")
+    resumed = train_spectrogram(system, tmp_path / "broken")
+    assert begun["global_step"] == 2
+    weights = unbroken["state_dict"]
+    assert all(torch.equal(resumed["state_dict"][name], value) for name, value in weights.items())
+    assert any(not torch.equal(begun["state_dict"][name], value) for name, value in weights.items())
+
+
+def test_what_a_run_saves_is_a_pipeline_of_the_averaged_weights(
+    train_spectrogram: SpectrogramTrain, tmp_path: Path
+) -> None:
+    weights = train_spectrogram("diffusion", tmp_path, "--model.init_args.prediction", "v_prediction")[
+        "state_dict"
+    ]
+    pipeline = SpectrogramDiffusionPipeline.from_pretrained(tmp_path / "model")
+    for part in ("notes_encoder", "continuous_encoder", "decoder"):
+        for name, value in getattr(pipeline, part).state_dict().items():
+            assert torch.equal(value, weights[f"average.module.{part}.{name}"])
+    assert pipeline.scheduler.config["prediction_type"] == "v_prediction"
+    assert pipeline.continuous_encoder.config["terminal_relative"]
+
+
+def test_the_baseline_is_saved_as_itself(train_spectrogram: SpectrogramTrain, tmp_path: Path) -> None:
+    weights = train_spectrogram("autoregressive", tmp_path)["state_dict"]
+    saved = SpectrogramAutoregressive.from_pretrained(tmp_path / "model", low_cpu_mem_usage=False)
+    assert all(
+        torch.equal(value, weights[f"average.module.{name}"]) for name, value in saved.state_dict().items()
+    )
+
+
+def test_the_learning_rate_is_constant_after_its_warm_up(
+    train_spectrogram: SpectrogramTrain, tmp_path: Path
+) -> None:
+    words = ["--model.init_args.learning_rate", "0.02", "--model.init_args.warm_up_steps"]
+    rates = []
+    for steps in ("1", "2", "4"):
+        checkpoint = train_spectrogram(
+            "autoregressive", tmp_path / steps, *words, "3", "--trainer.max_steps", steps
+        )
+        rates.append(checkpoint["optimizer_states"][0]["param_groups"][0]["lr"])
+    # A checkpoint holds the rate of the step that comes next.
+    assert rates == pytest.approx([0.02 * 2 / 3, 0.02, 0.02])
+
+
+def test_losses_of_validation_are_in_the_log(train_spectrogram: SpectrogramTrain, tmp_path: Path) -> None:
+    train_spectrogram("diffusion", tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log" / "metrics.csv").open()))
+    row = next(row for row in rows if row["validation/loss"])
+    times = [float(row[f"validation/loss_{time}"]) for time in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    assert float(row["validation/loss"]) == pytest.approx(sum(times) / 5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--data.init_args.musicnet_pat", "x"], "did you mean 'data.init_args.musicnet_path'"),
+        (
+            ["--model.init_args.emb_dims", "3"],
+            "'model.init_args.emb_dims': did you mean 'model.init_args.emb_dim'",
+        ),
+        (
+            ["--model.class_path", "models.diffusion.DiffusionLM"],
+            "'models.diffusion.DiffusionLM' cannot be used",
+        ),
+        (["--data.init_args.with_context", "false"], "with_context is True but .*with_context is False"),
+        (["--data.init_args.codec", "port"], "codec is 'mt3' but data.init_args.codec is 'port'"),
+        (["--data.init_args.rendered_path", "null"], "there is nothing to train on"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    words: list[str], hint: str, rendered: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=hint) as refused:
+        main(
+            "spectrogram-diffusion", ["--config", str(write_system("diffusion", rendered, tmp_path)), *words]
+        )
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", GONE_FROM_TRAINER)
+def test_settings_of_an_older_lightning_are_refused_with_what_took_their_place(
+    name: str, tmp_path: Path
+) -> None:
+    assert name not in TRAINER
+    config = tmp_path / "old.yaml"
+    config.write_text(f"trainer:\n  {name}: 1\n")
+    hint = f"the setting 'trainer.{name}' went with Lightning 1"
+    for words in (["--config", str(config)], [f"--trainer.{name}", "1"]):
+        with pytest.raises(UserError, match=hint):
+            main("spectrogram-diffusion", words)
