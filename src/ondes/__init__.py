@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ondes.models.griffin_lim import GriffinLim
     from ondes.models.note_denoiser import NoteDenoiser
     from ondes.models.vocoder import Vocoder
+    from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
     from ondes.pipelines.synthesis import SynthesisPipeline
     from ondes.score import Notes, read_score, to_notes
 
@@ -25,6 +26,7 @@ _HOMES = {
     "AudioWriter": "ondes.audio",
     "Notes": "ondes.score",
     "NoteDenoiser": "ondes.models.note_denoiser",
+    "SpectrogramDiffusionPipeline": "ondes.pipelines.spectrogram_diffusion",
     "SynthesisPipeline": "ondes.pipelines.synthesis",
     "UserError": "ondes.errors",
     "Vocoder": "ondes.models.vocoder",
@@ -38,6 +40,7 @@ __all__ = [
     "GriffinLim",
     "NoteDenoiser",
     "Notes",
+    "SpectrogramDiffusionPipeline",
     "SynthesisPipeline",
     "UserError",
     "Vocoder",

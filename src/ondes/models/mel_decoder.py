@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ LEAST_ENERGY = 1e-3
 """Window energy below which the inverse transform does not amplify."""
 
 
+@runtime_checkable
 class MelStream(Protocol):
     """Decodes a log-mel that arrives in pieces."""
 
@@ -127,7 +128,7 @@ class OnnxMelDecoder(ModelMixin, ConfigMixin):
             UserError: If there is none, or it cannot be read.
         """
         file = find_onnx(pretrained_model_name_or_path)
-        settings = {}
+        settings: dict[str, Any] = {}
         if file.with_name(cls.config_name).is_file():
             found = cls.load_config(str(file.parent))
             known = ("hop_samples", "sample_rate_hz", "margin_frames")

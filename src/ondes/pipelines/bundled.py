@@ -19,6 +19,9 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 CHECKSUMS = "checksums.json"
 """File in a saved model's folder with the SHA-256 of every weights file in it."""
 
+WEIGHT_SUFFIXES = (".safetensors", ".onnx")
+"""Files that hold weights."""
+
 
 @dataclass(frozen=True)
 class BundledModel:
@@ -76,9 +79,8 @@ def resolve(name: str | Path, *, kind: str, config: str) -> Path | str:
 
 def write_checksums(folder: Path) -> None:
     """Note the SHA-256 of every weights file of a saved model."""
-    sums = {
-        str(file.relative_to(folder)): file_sha256(file) for file in sorted(folder.rglob("*.safetensors"))
-    }
+    files = sorted(file for suffix in WEIGHT_SUFFIXES for file in folder.rglob(f"*{suffix}"))
+    sums = {str(file.relative_to(folder)): file_sha256(file) for file in files}
     (folder / CHECKSUMS).write_text(json.dumps(sums, indent=2) + "\n")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,19 @@ def load_vocoder(name: str | Path) -> Any:
     if isinstance(place, Path):
         verify_names(place, vocoder.state_dict())
     return vocoder
+
+
+def weights_hash(settings: Sequence[Mapping[str, Any]], networks: Sequence[Any]) -> str:
+    """SHA-256 over settings, and over settings and the names and values of all weights of networks, hexadecimal."""
+    digest = hashlib.sha256()
+    for config in [*settings, *(network.config for network in networks)]:
+        public = {name: value for name, value in config.items() if not name.startswith("_")}
+        digest.update(json.dumps(public, sort_keys=True, default=str).encode())
+    for network in networks:
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def reason(error: Exception) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +24,14 @@ from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
 from ondes.pipelines.limiter import Limiter
-from ondes.pipelines.loading import LOADING_ERRORS, fast_arithmetic, load_vocoder, quiet_loading, reason
+from ondes.pipelines.loading import (
+    LOADING_ERRORS,
+    fast_arithmetic,
+    load_vocoder,
+    quiet_loading,
+    reason,
+    weights_hash,
+)
 from ondes.pipelines.samplers import make_scheduler
 from ondes.representations.note_frames import to_note_frames
 from ondes.representations.segments import Segment, segments
@@ -138,15 +143,7 @@ class SynthesisPipeline(DiffusionPipeline):
     @property
     def model_hash(self) -> str:
         """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        digest = hashlib.sha256()
-        for config in (self.config, self.scheduler.config, self.denoiser.config, self.vocoder.config):
-            settings = {name: value for name, value in config.items() if not name.startswith("_")}
-            digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-        for module in (self.denoiser, self.vocoder):
-            for name, value in sorted(module.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(value.detach().cpu().float().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_hash([self.config, self.scheduler.config], [self.denoiser, self.vocoder])
 
     def __call__(self, score: Any, *, progress: Progress | None = None, **choices: Any) -> Audio:
         """Play a score.

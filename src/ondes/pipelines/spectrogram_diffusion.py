@@ -1,0 +1,386 @@
+"""Spectrogram Diffusion: any score becomes 16 kHz mono audio, with the published models or those trained here."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from torch import Tensor
+
+from ondes.audio import Audio
+from ondes.errors import UserError, nearest
+from ondes.models.mel_decoder import FramedGriffinLim
+from ondes.pipelines.bundled import write_checksums
+from ondes.pipelines.loading import weights_hash
+from ondes.pipelines.segment_network import PortNetwork, PublishedNetwork, SegmentNetwork
+from ondes.pipelines.spectrogram_loading import load_mel_decoder, load_spectrogram_pipeline
+from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
+from ondes.pipelines.spectrogram_segments import (
+    Sampling,
+    Stretch,
+    batches,
+    cut_segments,
+    cut_windows,
+    sample_stretches,
+)
+from ondes.pipelines.spectrogram_voice import Voice
+from ondes.representations.events import EventCodec, make_codec, slakh_programs
+from ondes.representations.framed_mel import FEATURE_RANGE, OFFICIAL, from_scaled
+from ondes.score import Notes, read_score, to_notes
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds of audio made and to be made; what it raises ends the work."""
+
+CONTINUATIONS = ("context", "inpainting", "none")
+
+LONGEST_STEPS = 10_000
+
+
+class SpectrogramDiffusionPipeline(DiffusionPipeline):
+    """Plays scores with the multi-instrument synthesiser of Hawthorne et al. (2022), arXiv 2206.05408.
+
+    Notes become event tokens, segment after segment of 5.12 s; a decoder denoises the log-mel of each, hearing the
+    notes and what it made before; a vocoder makes samples. The same seed gives the same music for a song alone, among
+    others, in a stream, and in any longer song that begins alike.
+
+    Args:
+        notes_encoder: Encodes tokens; none for a `PortDiffusion`.
+        continuous_encoder: Encodes the segment before; none for models without context.
+        decoder: Denoises; a `PortDiffusion` is all three networks in one.
+        scheduler: The sampler where the caller names none.
+        melgan: Log-mel to audio: an `OnnxMelDecoder`, `FramedVocoder` or `FramedGriffinLim`; Griffin-Lim if missing.
+        codec: Settings of the token codec, as `make_codec` takes them.
+        programs: "slakh" moves instruments to the classes of the published models, "as-is" leaves them.
+        feature_range: Log-mels that are -1 and 1 to the networks.
+        lead_frames: How many frames the networks' frames lie behind the official ones: 1 for the port's.
+        default_steps: Solver steps where the caller names none.
+        default_guidance: The same of the guidance scale.
+        overlap_frames: Frames that windows share where a song is continued by inpainting.
+        batch_size: Segments that are denoised at once, at most.
+    """
+
+    _optional_components: ClassVar[list[str]] = ["notes_encoder", "continuous_encoder", "melgan"]
+
+    def __init__(
+        self,
+        notes_encoder: Any,
+        continuous_encoder: Any,
+        decoder: Any,
+        scheduler: Any,
+        melgan: Any = None,
+        codec: dict[str, Any] | None = None,
+        programs: str = "slakh",
+        feature_range: Sequence[float] = FEATURE_RANGE,
+        lead_frames: int = 0,
+        default_steps: int = 20,
+        default_guidance: float = 2.0,
+        overlap_frames: int = 64,
+        batch_size: int = 8,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            notes_encoder=notes_encoder,
+            continuous_encoder=continuous_encoder,
+            decoder=decoder,
+            scheduler=scheduler,
+            melgan=melgan,
+        )
+        codec = dict(codec or {"name": "mt3"})
+        if programs not in ("slakh", "as-is"):
+            raise ValueError(f"programs is {programs!r}: 'slakh' and 'as-is' are allowed")
+        self.register_to_config(
+            codec=codec,
+            programs=programs,
+            feature_range=list(feature_range),
+            lead_frames=lead_frames,
+            default_steps=default_steps,
+            default_guidance=default_guidance,
+            overlap_frames=overlap_frames,
+            batch_size=batch_size,
+        )
+        self.codec: EventCodec = make_codec(codec)
+        for part in (notes_encoder, continuous_encoder, decoder, melgan):
+            if part is not None:
+                part.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        vocoder: Any = None,
+        int8: bool = False,
+        **settings: Any,
+    ) -> SpectrogramDiffusionPipeline:
+        """Load a model.
+
+        Args:
+            pretrained_model_name_or_path: A folder that `save_pretrained` wrote, a folder in the layout of
+                `google/music-spectrogram-diffusion`, or the Hub id of either, which alone reaches the network.
+            vocoder: As of `load_mel_decoder`; the model's own if missing.
+            int8: Whether the linear layers compute with whole numbers of 8 bits, faster on a CPU and less exact; the
+                error that this makes is logged.
+            settings: As of diffusers' `from_pretrained`.
+
+        Raises:
+            UserError: If there is no such model, or its weights are damaged or do not fit.
+        """
+        return load_spectrogram_pipeline(
+            cls,
+            super().from_pretrained,
+            pretrained_model_name_or_path,
+            vocoder=vocoder,
+            int8=int8,
+            settings=settings,
+        )
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save everything as JSON and safetensors (the vocoder as ONNX if it is), with checksums of the weights."""
+        super().save_pretrained(str(save_directory), **settings)
+        write_checksums(Path(save_directory))
+
+    @property
+    def default_steps(self) -> int:
+        """Solver steps where the caller names none."""
+        return int(self.config["default_steps"])
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
+        networks = [self.notes_encoder, self.continuous_encoder, self.decoder, self.vocoder]
+        present = [network for network in networks if network is not None]
+        return weights_hash([self.config, self.scheduler.config], present)
+
+    @property
+    def vocoder(self) -> Any:
+        """What makes audio of log-mels: the model's own, or Griffin-Lim."""
+        return self._griffin_lim if self.melgan is None else self.melgan
+
+    @functools.cached_property
+    def _griffin_lim(self) -> FramedGriffinLim:
+        return FramedGriffinLim().eval()
+
+    @property
+    def network(self) -> SegmentNetwork:
+        """The networks behind the verbs that this pipeline asks of them."""
+        if self.notes_encoder is None:
+            return PortNetwork(self.decoder)
+        return PublishedNetwork(self.notes_encoder, self.continuous_encoder, self.decoder)
+
+    def __call__(self, score: Any, *, progress: Progress | None = None, **choices: Any) -> Any:
+        """Play a score, or several in one batch.
+
+        Args:
+            score: Anything `ondes.read_score` takes, `ondes.Notes`, or a list of these.
+            progress: Called as audio is made, with the seconds of all songs together.
+            choices: As of `stream`.
+
+        Returns:
+            16 kHz mono as long as the score; a list of these for a list.
+        """
+        scores = score if isinstance(score, list) else [score]
+        blocks: list[list[Audio]] = [[] for _ in scores]
+        for song, block in self._stream_songs(scores, progress=progress, **choices):
+            blocks[song].append(block)
+        made = [Audio.concatenate(found) for found in blocks]
+        return made if isinstance(score, list) else made[0]
+
+    def stream(
+        self,
+        score: Any,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        guidance_rescale: float = 0.0,
+        continuation: str | None = None,
+        visits: int = 1,
+        vocoder: Any = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Audio]:
+        """Play a score and give out blocks of audio as they are made.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or `ondes.Notes`.
+            seed: Of the noise the music is made from.
+            steps: Solver steps: 10 to 50, but 1000 for "ancestral" and "port", 100 for "ddpm".
+            sampler: A name of `ondes.pipelines.spectrogram_samplers`; the model's own scheduler if missing.
+            guidance_scale: 1 obeys the notes plainly, at half the price; more exaggerates them.
+            guidance_interval: Diffusion times, 0 (data) to 1 (noise), between which there is guidance
+                (Kynkäänniemi et al. 2024, arXiv 2404.07724).
+            guidance_rescale: 0 to 1: how much of the unguided spread guidance gives back (Lin et al. 2023,
+                arXiv 2305.08891).
+            continuation: What joins segments: "context" (the network hears the one before), "inpainting" (they
+                overlap), "none" (they are made in parallel). As the model was trained if missing.
+            visits: How often each step of inpainting is taken (Lugmayr et al. 2022, arXiv 2201.09865).
+            vocoder: As of `load_mel_decoder`; the model's own if missing.
+            progress: Called as audio is made.
+
+        Raises:
+            UserError: If the score or a setting cannot be used.
+        """
+        choices = {
+            "seed": seed,
+            "steps": steps,
+            "sampler": sampler,
+            "guidance_scale": guidance_scale,
+            "guidance_interval": guidance_interval,
+            "guidance_rescale": guidance_rescale,
+            "continuation": continuation,
+            "visits": visits,
+        }
+        for _, block in self._stream_songs([score], vocoder=vocoder, progress=progress, **choices):
+            yield block
+
+    def log_mel(self, score: Any, **choices: Any) -> np.ndarray:
+        """The log-mel of which `__call__` makes audio, unscaled, in the official framing: float32 (frames, bands)."""
+        notes = self._notes(score)
+        pieces = [piece for _, piece, _ in self._stream_mels([notes], report=lambda _: None, **choices)]
+        return torch.cat(pieces).numpy()
+
+    def _notes(self, score: Any) -> Notes:
+        return score if isinstance(score, Notes) else to_notes(read_score(score))
+
+    def _stream_songs(
+        self, scores: Sequence[Any], *, vocoder: Any = None, progress: Progress | None = None, **choices: Any
+    ) -> Iterator[tuple[int, Audio]]:
+        """Blocks of several songs as they are made, each with the number of its song."""
+        songs = [self._notes(score) for score in scores]
+        voices = [Voice(load_mel_decoder(vocoder) if vocoder else self.vocoder, song) for song in songs]
+        total_s = sum(song.duration_s for song in songs)
+
+        def report(done_s: float) -> None:
+            if progress is not None:
+                progress(min(done_s, total_s), total_s)
+
+        for song, log_mel, last in self._stream_mels(songs, report=report, **choices):
+            samples = voices[song].push(log_mel, last=last)
+            if len(samples):
+                yield song, Audio(samples.numpy()[None], OFFICIAL.sample_rate_hz)
+        report(total_s)
+
+    def _stream_mels(
+        self,
+        songs: Sequence[Notes],
+        *,
+        report: Callable[[float], None],
+        continuation: str | None = None,
+        **choices: Any,
+    ) -> Iterator[tuple[int, Tensor, bool]]:
+        """New frames of the songs (frames, bands) in any order of songs, and whether they are a song's last."""
+        network = self.network
+        sampling = self._sampling(**choices)
+        mode = self._continuation(continuation, network)
+        plans = [self._plan(song, network, mode) for song in songs]
+        size = max(1, network.context_frames, int(self.config["overlap_frames"]))
+        histories = [torch.zeros(0, network.bands, device=network.device) for _ in songs]
+        done_frames = 0
+        for batch in batches(plans, int(self.config["batch_size"]), parallel=mode == "none"):
+            stretches = [plans[song][number] for song, number in batch]
+            before, frames = done_frames, sum(stretch.kept for stretch in stretches)
+            made = sample_stretches(
+                network,
+                stretches,
+                [histories[song] for song, _ in batch],
+                sampling,
+                use_context=mode == "context",
+                report=lambda share, before=before, frames=frames: report(
+                    (before + share * frames) / OFFICIAL.frames_per_second
+                ),
+            )
+            done_frames += frames
+            for (song, number), stretch, features in zip(batch, stretches, made, strict=True):
+                stop = stretch.known + stretch.kept
+                histories[song] = torch.cat([histories[song], features[stretch.known : stop]])[-size:]
+                first, last = number == 0, number + 1 == len(plans[song])
+                yield song, self._heard(features, stretch, first=first, last=last), last
+
+    def _heard(self, features: Tensor, stretch: Stretch, *, first: bool, last: bool) -> Tensor:
+        """The frames of a stretch that the vocoder gets, in the official framing and unscaled."""
+        lead = int(self.config["lead_frames"])
+        low, high = self.config["feature_range"]
+        frames = features[stretch.known + lead * first : stretch.known + stretch.kept + lead * last]
+        missing = lead * last - max(0, min(lead, len(features) - stretch.known - stretch.kept)) * last
+        frames = torch.cat([frames, *[features[-1:]] * missing])
+        return from_scaled(frames, feature_range=(float(low), float(high))).cpu()
+
+    def _plan(self, notes: Notes, network: SegmentNetwork, mode: str) -> list[Stretch]:
+        """The stretches of a song.
+
+        Raises:
+            UserError: If it has no notes.
+        """
+        if not len(notes):
+            raise UserError(
+                "the score has no notes, so there is nothing to play; give a MIDI file with notes in it"
+            )
+        if self.config["programs"] == "slakh":
+            notes = slakh_programs(notes)
+        if mode == "inpainting":
+            return cut_windows(notes, self.codec, network, int(self.config["overlap_frames"]))
+        return cut_segments(notes, self.codec, network)
+
+    def _continuation(self, wanted: str | None, network: SegmentNetwork) -> str:
+        """How segments are joined.
+
+        Raises:
+            UserError: If there is no such way, or the model cannot go it.
+        """
+        if wanted is None:
+            return "context" if network.context_frames else "none"
+        if wanted not in CONTINUATIONS:
+            raise UserError(f"there is no continuation {wanted!r}: {nearest(wanted, CONTINUATIONS)}")
+        if wanted == "context" and not network.context_frames:
+            raise UserError(
+                "this model has no context encoder; leave continuation out, or choose 'inpainting'"
+            )
+        if wanted == "inpainting" and not 0 < int(self.config["overlap_frames"]) < network.frames:
+            raise UserError(
+                f"an overlap of {self.config['overlap_frames']} frames in windows of {network.frames}; "
+                "set overlap_frames to something between"
+            )
+        return wanted
+
+    def _sampling(
+        self,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        guidance_rescale: float = 0.0,
+        visits: int = 1,
+    ) -> Sampling:
+        """The choices of a caller, checked, with those of the model filled in."""
+        steps = self.default_steps if steps is None else steps
+        if not 1 <= steps <= LONGEST_STEPS:
+            raise UserError(f"{steps} steps: 1 to {LONGEST_STEPS} are allowed, 10 to 1000 are useful")
+        scale = float(self.config["default_guidance"] if guidance_scale is None else guidance_scale)
+        if not np.isfinite(scale) or scale < 0:
+            raise UserError(f"a guidance scale of {scale}: 0 or more is allowed, 1 to 5 are useful")
+        low, high = guidance_interval or (0.0, 1.0)
+        if not 0 <= low <= high <= 1:
+            raise UserError(
+                f"a guidance interval from {low} to {high}: times from 0 to 1 are allowed, rising"
+            )
+        if not 0 <= guidance_rescale <= 1:
+            raise UserError(f"a guidance rescale of {guidance_rescale}: 0 to 1 are allowed")
+        prediction = str(self.scheduler.config.get("prediction_type", "epsilon"))
+        scheduler = functools.partial(copy.deepcopy, self.scheduler)
+        if sampler is not None:
+            scheduler = functools.partial(make_spectrogram_scheduler, sampler, prediction_type=prediction)
+        if visits < 1 or (visits > 1 and hasattr(scheduler(), "step_index")):
+            raise UserError(
+                f"{visits} visits of each step: 1 is allowed, and more with a sampler that has no memory, as 'ddim'"
+            )
+        return Sampling(
+            seed, steps, scheduler, scale, guidance_interval, float(guidance_rescale), int(visits)
+        )
