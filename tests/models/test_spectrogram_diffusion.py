@@ -300,7 +300,7 @@ def test_public_settings_with_unknown_keys_make_a_network(tmp_path: Path):
     public = {"_class_name": "T5FilmDecoder", "_diffusers_version": "0.13.0", "_name_or_path": "x"}
     settings = {**public, "feed_forward_proj": "gated-gelu", "d_model": 32, "num_layers": 1, "num_heads": 2}
     Path(tmp_path, "config.json").write_text(json.dumps(settings))
-    network = FilmDecoder.from_config(FilmDecoder.load_config(tmp_path))
+    network = FilmDecoder.from_config(FilmDecoder.load_config(tmp_path))  # pyright: ignore[reportArgumentType]
     assert isinstance(network, FilmDecoder)
     assert network.config["d_model"] == 32
     assert network.config["max_decoder_noise_time"] == 20_000
