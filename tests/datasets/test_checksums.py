@@ -100,6 +100,16 @@ def test_the_index_is_fetched_only_when_asked_for(tmp_path, mirdata):
     assert mirdata.fetched == [["index"]]
 
 
+def test_a_failed_download_is_one_line(tmp_path, mirdata, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no network")
+
+    dataset = SimpleNamespace(index_path=str(mirdata.index), download=fail)
+    monkeypatch.setattr(sys.modules["mirdata"], "initialize", lambda *_, **__: dataset)
+    with pytest.raises(UserError, match=r"could not fetch its index of slakh \(no network\)"):
+        check_dataset("slakh", tmp_path, download_index=True)
+
+
 def test_what_mirdata_does_not_know_is_refused(tmp_path, mirdata):
     with pytest.raises(
         UserError, match=r"no checksums of 'maestro' as it is read here; .*Allowed: guitarset, slakh"

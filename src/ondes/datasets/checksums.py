@@ -62,13 +62,7 @@ def check_dataset(
         home = home.resolve().parent
     mirdata = _require("mirdata")
     dataset = mirdata.initialize(kind, data_home=str(home))
-    if not Path(dataset.index_path).is_file():
-        if not download_index:
-            raise UserError(
-                f"mirdata's index of {kind} is not on this machine; fetch it with --download-index"
-            )
-        dataset.download(partial_download=["index"])
-    files = sorted(set(_files(json.loads(Path(dataset.index_path).read_text(encoding="utf-8")), kind)))
+    files = sorted(set(_files(_index(dataset, kind, download=download_index), kind)))
     validate = _require("mirdata.validate").validate
     missing, damaged = [], []
     for number, (path, md5) in enumerate(files, 1):
@@ -81,6 +75,23 @@ def check_dataset(
             progress(number, len(files))
     licence = " ".join(_require(f"mirdata.datasets.{kind}").LICENSE_INFO.split())
     return Checked(len(files), tuple(missing), tuple(damaged), licence)
+
+
+def _index(dataset: Any, kind: str, *, download: bool) -> dict[str, Any]:
+    """What mirdata knows of the files, fetched if that is allowed."""
+    path = Path(dataset.index_path)
+    if not path.is_file():
+        if not download:
+            raise UserError(
+                f"mirdata's index of {kind} is not on this machine; fetch it with --download-index"
+            )
+        try:
+            dataset.download(partial_download=["index"])
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"mirdata could not fetch its index of {kind} ({error}); try again later"
+            ) from None
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _files(index: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
