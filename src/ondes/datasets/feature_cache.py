@@ -120,7 +120,7 @@ def build_cache(
         progress: Told of recordings done and in total.
 
     Raises:
-        UserError: If the folder cannot be written, is in use, or holds features of other settings.
+        UserError: If the folder cannot be written, or holds features of other settings.
     """
     from ondes.representations.framed_mel import OFFICIAL  # noqa: PLC0415
 
@@ -327,7 +327,7 @@ def _resume(place: Path, bands: int, item_bytes: int) -> dict[tuple[str, str, st
 
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    """One build at a time, where the system can tell."""
+    """One build at a time, where the system can tell; the processes of a training wait for one another."""
     try:
         import fcntl  # noqa: PLC0415
     except ModuleNotFoundError:
@@ -336,8 +336,7 @@ def _locked(place: Path) -> Iterator[None]:
     with (place / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"another process builds the cache {place}; wait for it, or give another folder"
-            ) from None
+        except BlockingIOError:
+            log.warning("another process builds the cache %s; waiting for it", place)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

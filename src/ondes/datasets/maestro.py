@@ -11,10 +11,9 @@ import json
 import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ondes.datasets.named import inside
 from ondes.datasets.recordings import Recording, Rejections, checked_split, find_root
 from ondes.errors import UserError
 from ondes.notes import Notes
@@ -40,7 +39,7 @@ def read_maestro(folder: str | os.PathLike[str], split: str) -> tuple[list[Recor
         for row in _rows(index):
             if row["split"] != split:
                 continue
-            audio, midi = inside(root, row["audio_filename"]), inside(root, row["midi_filename"])
+            audio, midi = _below(root, row["audio_filename"]), _below(root, row["midi_filename"])
             name = row["midi_filename"].rpartition(".")[0]
             missing = [what for what, path in (("audio", audio), ("notes", midi)) if not path.is_file()]
             if missing:
@@ -59,6 +58,14 @@ def read_maestro(folder: str | os.PathLike[str], split: str) -> tuple[list[Recor
 def read_performance(path: Path) -> Notes:
     """The notes of a performance, held by its pedals."""
     return to_notes(read_score(path))
+
+
+def _below(root: Path, name: str) -> Path:
+    """A file of the data set; folders in it may be links to other disks."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"the path {name!r} leads out of {root}; a data set may only name its own files")
+    return root / path
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
