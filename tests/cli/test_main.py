@@ -17,7 +17,7 @@ def test_the_version_is_that_of_the_package(ondes: Ondes) -> None:
     assert run.out == f"ondes {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "synth", "replay", "models", "train"])
+@pytest.mark.parametrize("command", ["demo", "synth", "replay", "models", "train", "import", "export"])
 def test_help_lists_every_command_and_each_explains_itself(command: str, ondes: Ondes) -> None:
     assert command in ondes("--help").out
     assert ondes(command, "--help").status == 0

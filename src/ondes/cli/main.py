@@ -17,7 +17,7 @@ import ondes
 from ondes.cli.console import complain, routed_messages
 from ondes.errors import UserError
 
-COMMANDS = ("demo", "synth", "replay", "models", "train", "evaluate", "data")
+COMMANDS = ("demo", "synth", "replay", "models", "train", "evaluate", "data", "import_", "export")
 """Modules of this package, each with `register(app)`; none imports anything heavy before it runs."""
 
 EXIT_USER_ERROR = 2

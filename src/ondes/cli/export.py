@@ -1,0 +1,42 @@
+"""`ondes export`: a Spectrogram Diffusion model in the layout of another program."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ondes.cli.console import say, waiting
+
+
+class Layout(StrEnum):
+    """Layouts by the names people type."""
+
+    DIFFUSERS = "diffusers"
+
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Folder or Hub id of the model.", show_default=False)
+]
+LayoutOption = Annotated[Layout, typer.Option("--to", help="The layout to write.")]
+FolderOption = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder to write; it must not exist yet.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on the command line."""
+    app.command(short_help="Write a model in another program's layout.")(export)
+
+
+def export(model: ModelArgument, *, output: FolderOption, to: LayoutOption = Layout.DIFFUSERS) -> None:
+    """Write a Spectrogram Diffusion model as google/music-spectrogram-diffusion is laid out, weights as safetensors."""
+    from ondes.pipelines.spectrogram_exchange import export_model  # noqa: PLC0415
+
+    with waiting(f"reading {model}"):
+        notes = export_model(model, output)
+    say(f"{output}: written for {to}")
+    for note in notes:
+        say(f"note: {note}")
