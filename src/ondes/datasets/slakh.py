@@ -197,7 +197,7 @@ def _song(track: Path, rejections: Rejections) -> Song | None:
     """What of a song can be used; what cannot is counted, except stems that were never rendered."""
     try:
         rows = _read_yaml(track / "metadata.yaml")["stems"].items()
-        rendered = [(str(name), row) for name, row in rows if row["audio_rendered"]]
+        rendered = [(str(name), row) for name, row in rows if row.get("audio_rendered", True)]
         stems = [
             Stem(
                 name,
