@@ -151,8 +151,9 @@ def time_features(
 ) -> Float[Tensor, "batch {width}"]:
     """Sines, then cosines, of a diffusion time: `width` / 2 rates from `longest` down to 1 radians a unit of time."""
     half = width // 2
-    rates = longest ** (-torch.arange(half, device=time.device, dtype=torch.float32) / (half - 1))
-    angles = (time.float() * longest)[:, None] * rates
+    # As rounded by the public code: angles are so great that the last digit of a rate shows.
+    exponents = -math.log(longest) * torch.arange(half, device=time.device, dtype=torch.float32) / (half - 1)
+    angles = (time.float() * longest)[:, None] * exponents.exp()
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
