@@ -23,7 +23,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-@pytest.mark.parametrize("task", ["synth", "vocoder"])
+@pytest.mark.parametrize("task", ["synth", "vocoder", "spectrogram-diffusion"])
 def test_every_word_reaches_the_trainer(task: str, ondes: Ondes, handed_over: list[Any]) -> None:
     words = ["--config", "a.yaml", "--trainer.max_steps=3", "--help", "-x"]
     assert ondes("train", task, *words).status == 0
