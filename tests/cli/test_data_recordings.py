@@ -22,7 +22,7 @@ def test_a_data_set_is_cached_and_what_was_left_out_is_reported(ondes, tmp_path)
     assert (done.status, done.out) == (0, "")
     assert "left out: 1 x corrupt audio, the first musicnet 1728" in done.err
     assert "3 of musicnet, 1.5 s; 1 left out" in done.err
-    report = json.loads((tmp_path / "cache" / "rejected.json").read_text())
+    report = json.loads((tmp_path / "cache" / "rejected-musicnet.json").read_text())
     assert report["counts"] == {"corrupt audio": 1}
     assert [song.split for song in open_cache(tmp_path / "cache")] == ["train", "validation", "test"]
     again = ondes(*words, "--split", "test", "--set", "splits=official")

@@ -15,8 +15,6 @@ import typer
 from ondes.cli.console import clock, console, say
 from ondes.errors import UserError
 
-REJECTED = "rejected.json"
-
 
 class Kind(StrEnum):
     """The data sets whose layouts are known."""
@@ -92,7 +90,7 @@ def cache(
     """Resample every recording once and keep its log-mel (16 kHz, 50 frames a second) and notes on disk.
 
     A stopped run goes on when the command is repeated; files that have not changed are not read again. What had to be
-    left out is listed at the end, by reason, and in rejected.json.
+    left out is listed at the end, by reason, and in rejected-KIND.json.
     """
     from ondes.datasets.feature_cache import build_cache  # noqa: PLC0415
     from ondes.datasets.readers import read_recordings  # noqa: PLC0415
@@ -114,17 +112,16 @@ def cache(
             least_s=shortest,
             progress=progress,
         )
-    rejections.write(output / REJECTED)
+    report = output / f"rejected-{kind.value}.json"
+    rejections.write(report)
     for line in rejections.lines():
         say(f"left out: {line}")
-    seen = f" (see {output / REJECTED})" if rejections.rows else ""
+    seen = f" (see {report})" if rejections.rows else ""
     say(
         f"{output}: {len(songs)} of {kind.value}, {clock(songs.duration_s)}; {len(rejections.rows)} left out{seen}"
     )
     if not songs:
-        raise UserError(
-            f"nothing of {folder} could be used; see {output / REJECTED}, or choose another --split"
-        )
+        raise UserError(f"nothing of {folder} could be used; see {report}, or choose another --split")
 
 
 def clean(folder: UrmpArgument, out: CleanArgument, *, sax: SaxOption = Sax.ALTO) -> None:
