@@ -167,8 +167,7 @@ def test_diffusers_reads_the_written_decoder_and_says_the_same(folder, tmp_path)
         memory = parts.decoder.memory(heard.flatten(0, 1).reshape(1, 40, 32), masks.reshape(1, 40))
         made = parts.decoder(noisy, torch.tensor([0.25]), memory)
     assert wanted.abs().mean() > 0.5
-    # Angles of the time are thousands of radians, rounded.
-    torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(made, wanted, atol=5e-6, rtol=0)
 
 
 def test_the_written_index_names_classes_that_diffusers_has(folder, tmp_path):
