@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
 EXTRAS = ("onnxruntime", "mir_eval.transcription", "pyloudnorm", "scipy.signal")
 VOCODER = "vocoder-small"
+
+
+class Protocol(StrEnum):
+    """What is played and measured."""
+
+    EXCERPTS = "excerpts"
+    PAPER = "paper"
+
 
 ModelOption = Annotated[str, typer.Option(help="Bundled name, folder or Hub id; see 'ondes models'.")]
 DataOption = Annotated[
@@ -62,6 +71,19 @@ VocoderOnlyOption = Annotated[
 MemoryOption = Annotated[
     bool, typer.Option(help="Also play 2 and 10 minutes in fresh processes to measure their memory.")
 ]
+ProtocolOption = Annotated[
+    Protocol, typer.Option(help="Excerpts of 20 s against gates, or whole songs as in arXiv 2206.05408.")
+]
+SongsOption = Annotated[
+    int, typer.Option(min=1, max=10_000, help="How many songs the paper's protocol plays.")
+]
+EmbeddingOption = Annotated[
+    str, typer.Option(help="Of the paper's protocol: musicnn (comes with ondes), vggish or aisfx.")
+]
+EmbeddingWeightsOption = Annotated[
+    str | None,
+    typer.Option(help="Weights of the embedding: a file, or a Hub id for vggish.", show_default=False),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -90,9 +112,31 @@ def evaluate_synthesiser(
     output: OutputOption = None,
     vocoder_only: VocoderOnlyOption = False,
     memory: MemoryOption = True,
+    protocol: ProtocolOption = Protocol.EXCERPTS,
+    songs: SongsOption = 10,
+    embedding: EmbeddingOption = "musicnn",
+    embedding_weights: EmbeddingWeightsOption = None,
 ) -> None:
     """Play excerpts with a synthesiser and with SoundFonts: compare notes, onsets, spectra, level, speed."""
     renderers = _prepare(output, soundfont, second_soundfont)
+    if protocol is Protocol.PAPER:
+        if vocoder_only:
+            raise UserError(
+                "--vocoder-only has no meaning for --protocol paper, whose report has the vocoder's row"
+            )
+        _evaluate_songs(
+            renderers["render"],
+            data,
+            output,
+            model=model,
+            songs=songs,
+            embedding=embedding,
+            weights=embedding_weights,
+            steps=steps,
+            seed=seed,
+            threads=threads,
+        )
+        return
     from ondes.datasets.named import dataset  # noqa: PLC0415
     from ondes.evaluation.excerpts import choose_excerpts  # noqa: PLC0415
     from ondes.evaluation.synth_report import SynthReport  # noqa: PLC0415
@@ -118,6 +162,20 @@ def evaluate_synthesiser(
         if memory and not vocoder_only:
             findings.peak_bytes = _memory(model, about, report)
     _publish(SynthReport.of(findings, settings | _machine(), seed=seed), output)
+
+
+def _evaluate_songs(renderer: Renderer, data: str, output: Path | None, **choices: Any) -> None:
+    """The paper's protocol."""
+    from ondes.cli.evaluate_paper import paper_report  # noqa: PLC0415
+    from ondes.datasets.named import dataset  # noqa: PLC0415
+
+    settings = {"data": data, "seed": choices["seed"], "true audio": _description(renderer)}
+    with _progress() as report:
+        made = paper_report(
+            choices.pop("model"), dataset(data), renderer, settings=settings, progress=report, **choices
+        )
+    made.settings.update(_machine())
+    _publish(made, output)
 
 
 def _prepare(output: Path | None, soundfont: Path | None, second: Path | None) -> dict[str, Renderer]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,7 @@ NAMES = ("musicnn", "vggish", "aisfx")
 BATCH_PATCHES = 16
 
 
+@runtime_checkable
 class Embedding(Protocol):
     """Vectors of the frames of audio.
 
