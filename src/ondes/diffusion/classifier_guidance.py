@@ -1,0 +1,86 @@
+"""Classifier guidance: the gradient of what a judge says of the expected data steers a denoiser that knows nothing.
+
+Dhariwal and Nichol (2021), arXiv 2105.05233, algorithm 2, with the judge looking at the estimate of the data instead of
+the noisy example, as in Chung et al. (2022), arXiv 2209.14687, equation 14.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ondes.diffusion.guidance import Denoiser
+
+LogLikelihood = Callable[[Tensor, Tensor], Tensor]
+"""Maps estimates of the data (batch, ...) and noise levels (batch,) to log p(what is wanted | estimate) (batch,)."""
+
+Shares = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Maps noise levels (batch,) to the shares alpha of data and sigma of noise in the noisy example, each (batch,)."""
+
+
+def guide_by_likelihood(
+    denoiser: Denoiser,
+    log_likelihood: LogLikelihood,
+    *,
+    shares: Shares,
+    scale: float = 1.0,
+    through_network: bool = True,
+) -> Denoiser:
+    """A denoiser of the noise that also makes something wanted more likely.
+
+    eps - scale sigma d/dz log p(y | (z - sigma eps(z)) / alpha). If the likelihood is that of y given the estimate
+    (with the uncertainty that the estimate has at this level), this is the noise of the posterior: guidance is exact.
+
+    Args:
+        denoiser: Predicts the noise.
+        log_likelihood: What is wanted, differentiable in the estimate; each example's is its own.
+        shares: The schedule.
+        scale: 0 leaves the denoiser alone, 1 is Bayes' rule, more exaggerates.
+        through_network: Whether the gradient passes through the denoiser, which is exact; if not, the estimate is
+            taken to move as z / alpha, which saves the network's backward pass and its memory.
+    """
+    if scale == 0:
+        return denoiser
+
+    def denoise(noisy: Tensor, level: Tensor) -> Tensor:
+        alpha, sigma = (_wide(share, noisy) for share in shares(level))
+        with torch.enable_grad():
+            place = noisy.detach().requires_grad_()
+            with torch.set_grad_enabled(through_network):
+                noise = denoiser(place, level)
+            estimate = (place - sigma * noise) / alpha
+            (gradient,) = torch.autograd.grad(log_likelihood(estimate, level).sum(), place)
+        return noise.detach() - scale * sigma * gradient
+
+    return denoise
+
+
+def limit_gradient(guided: Denoiser, plain: Denoiser, *, most: float) -> Denoiser:
+    """Guidance that moves no example by more than a share of the length of the plain prediction.
+
+    A judge that learned from data gives wild gradients where it has never been; this bounds what they can do.
+
+    Args:
+        guided: The guided denoiser.
+        plain: The same without guidance.
+        most: Largest length of the difference, as a share of the plain prediction's.
+    """
+
+    def denoise(noisy: Tensor, level: Tensor) -> Tensor:
+        answer = plain(noisy, level)
+        moved = guided(noisy, level) - answer
+        lengths = [_length(value) for value in (moved, answer)]
+        return answer + moved * (most * lengths[1] / lengths[0].clamp(min=1e-12)).clamp(max=1.0)
+
+    return denoise
+
+
+def _length(values: Float[Tensor, "batch ..."]) -> Tensor:
+    return _wide(values.flatten(1).norm(dim=1), values)
+
+
+def _wide(values: Tensor, like: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (like.ndim - 1)).to(like.dtype)
