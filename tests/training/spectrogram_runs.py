@@ -48,7 +48,7 @@ def write_system(system: str, rendered: Path, run: Path) -> Path:
         "class_path": SYSTEMS[system],
         "init_args": {**SIZES, "ema_decay": 0.5, "optimizer": "adafactor"},
     }
-    data = {"batch_size": 2, "rendered_path": str(rendered), "validation_batches": 1}
+    data = {"batch_size": 2, "midi_output_size": 64, "rendered_path": str(rendered), "validation_batches": 1}
     if system == "diffusion":
         model["init_args"]["with_context"] = data["with_context"] = True
     config = {

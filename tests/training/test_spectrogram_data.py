@@ -33,7 +33,7 @@ def test_a_segment_is_the_log_mel_and_the_tokens_of_the_resampled_file(
     for song in songs.values():
         audio = Audio.read(rendered / f"{song.id}.flac")
         mono = Audio(audio.samples.mean(0, keepdims=True), audio.sample_rate_hz).resample(16_000).samples[0]
-        whole = to_scaled(to_framed_log_mel(torch.from_numpy(mono)))
+        whole = to_scaled(to_framed_log_mel(torch.tensor(mono)))
         notes = to_notes(read_score(rendered / f"{song.id}.mid"))
         for number, start in enumerate(heard):
             length = int(batch.target_mask[number].sum())

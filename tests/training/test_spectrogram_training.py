@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,6 +214,20 @@ def test_the_loss_of_the_baseline_is_the_mean_square_over_true_frames() -> None:
         loss = training.batch_loss(training.network, batch, torch.Generator())
     error = (expected - batch.target).square()[:, :20].mean()
     assert float(loss) == pytest.approx(float(error))
+
+
+def test_the_learning_rate_rises_for_the_warm_up_and_is_constant_then() -> None:
+    training = diffusion(learning_rate=0.02, warm_up_steps=4)
+    made: dict[str, Any] = dict(training.configure_optimizers())
+    optimiser, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(7):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([0.005, 0.01, 0.015, 0.02, 0.02, 0.02, 0.02])
+    at_once: dict[str, Any] = dict(diffusion(warm_up_steps=0).configure_optimizers())
+    assert at_once["optimizer"].param_groups[0]["lr"] == 1e-3
 
 
 def adafactor_step(weight: np.ndarray, gradients: list[np.ndarray], learning_rate: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import logging
 import re
 import warnings
 from argparse import ArgumentError
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,8 @@ def main(task: str, arguments: list[str]) -> None:
             trainer_defaults={"enable_checkpointing": False},  # `prepare` adds the one a run needs
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
         )
+        check: Callable[[Any], None] = getattr(cli.model, "check_data", lambda _: None)
+        check(cli.datamodule)
         run, save_every = Path(cli.config["run"]), int(cli.config["save_every"])
         run.mkdir(parents=True, exist_ok=True)
         cli.parser.save(cli.config, str(run / "config.yaml"), overwrite=True, skip_none=False)

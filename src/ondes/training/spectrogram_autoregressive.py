@@ -66,6 +66,7 @@ class SpectrogramAutoregressiveTraining(SpectrogramTraining):
             network,
             codec=codec,
             with_context=False,
+            most_tokens=max_input_length,
             learning_rate=learning_rate,
             optimiser=optimizer,
             warm_up_steps=warm_up_steps,

@@ -16,7 +16,7 @@ from ondes.datasets.readers import read_recordings
 from ondes.datasets.recordings import Rejections
 from ondes.errors import UserError
 from ondes.representations.events import make_codec
-from ondes.training.spectrogram_segments import RandomSegments, SegmentBatch
+from ondes.training.spectrogram_segments import MOST_TOKENS, RandomSegments, SegmentBatch
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +77,16 @@ class SpectrogramData(lightning.LightningDataModule):
         self.training: list[CachedSongs] = []
         self.validation: list[CachedSongs] = []
 
+    @property
+    def most_tokens(self) -> int:
+        """Tokens that a segment may have."""
+        return self.hparams["midi_output_size"] or MOST_TOKENS
+
     def sources(self) -> list[tuple[str, Path, dict[str, Any]]]:
         """Kind, folder and settings of each data set that is given."""
         options = self.hparams
         kinds = ("musicnet", "maestro", "slakh", "guitarset", "rendered", "folder")
-        found = [(kind, Path(folder), {}) for kind in kinds for folder in in_a_list(options[f"{kind}_path"])]
+        found = [(kind, folder, {}) for kind in kinds for folder in in_a_list(options[f"{kind}_path"])]
         if options["urmp_wav_path"] is not None:
             midi = options["urmp_midi_path"]
             settings = {} if midi is None else {"notes": "score", "midi_folder": midi}
@@ -161,8 +166,8 @@ class SpectrogramData(lightning.LightningDataModule):
         return DataLoader(fixed, batch_size=None)  # pyright: ignore[reportArgumentType]
 
 
-def in_a_list(folders: Folders) -> list[Path]:
-    """One folder, several or none, as a list."""
+def in_a_list(folders: Folders | str | list[str]) -> list[Path]:
+    """One folder, several or none, as a list; configurations may give them as words."""
     if folders is None:
         return []
-    return list(folders) if isinstance(folders, list) else [folders]
+    return [Path(folder) for folder in (folders if isinstance(folders, list) else [folders])]

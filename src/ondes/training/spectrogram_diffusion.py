@@ -191,6 +191,7 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
             network,
             codec=codec,
             with_context=with_context,
+            most_tokens=max_input_length,
             learning_rate=learning_rate,
             optimiser=optimizer,
             warm_up_steps=warm_up_steps,

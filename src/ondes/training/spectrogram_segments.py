@@ -175,7 +175,7 @@ def _padded(rows: list[Tensor], length: int, value: float) -> tuple[Tensor, Tens
 
 
 def song_chances(
-    sizes: Sequence[Int64[np.ndarray, " songs"]], temperature: float
+    sizes: Sequence[Int64[np.ndarray, " _"]], temperature: float
 ) -> Float64[np.ndarray, " songs"]:
     """How often to draw from each song of several data sets, one set after the other; they sum to 1.
 

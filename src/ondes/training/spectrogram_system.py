@@ -51,6 +51,7 @@ class SpectrogramTraining(lightning.LightningModule):
         network: The network, with `save_pretrained`.
         codec: Name of the tokens it reads.
         with_context: Whether it hears what comes before.
+        most_tokens: How many it reads.
         learning_rate: Constant after the warm-up.
         optimiser: "adafactor" or "adamw".
         warm_up_steps: Steps of a straight rise of the learning rate at the beginning.
@@ -64,6 +65,7 @@ class SpectrogramTraining(lightning.LightningModule):
         *,
         codec: str,
         with_context: bool,
+        most_tokens: int,
         learning_rate: float,
         optimiser: Optimiser,
         warm_up_steps: int,
@@ -73,7 +75,8 @@ class SpectrogramTraining(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.average = averaged(network, decay=ema_decay)
-        self.codec, self.with_context, self.seed = codec, with_context, seed
+        self.codec, self.with_context, self.most_tokens = codec, with_context, most_tokens
+        self.seed = seed
         self.learning_rate, self.warm_up_steps = learning_rate, warm_up_steps
         self.optimiser: Optimiser = optimiser
 
@@ -98,13 +101,13 @@ class SpectrogramTraining(lightning.LightningModule):
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def on_fit_start(self) -> None:
-        """Compare the model's settings with those of the data.
+    def check_data(self, data: object) -> None:
+        """Compare the model's settings with those of the data, before anything is read.
 
         Raises:
-            UserError: If the tokens are of another codec, or one of both has context and the other none.
+            UserError: If the tokens are of another codec or may be too many, or one of both has context and the other
+                none.
         """
-        data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, SpectrogramData):
             return
         for name in ("codec", "with_context"):
@@ -113,6 +116,15 @@ class SpectrogramTraining(lightning.LightningModule):
                 raise UserError(
                     f"model.init_args.{name} is {mine!r} but data.init_args.{name} is {theirs!r}; give both the same"
                 )
+        if data.most_tokens > self.most_tokens:
+            raise UserError(
+                f"a segment may have {data.most_tokens} tokens but the model reads {self.most_tokens}; give "
+                f"--data.init_args.midi_output_size {self.most_tokens}, or more --model.init_args.max_input_length"
+            )
+
+    def on_fit_start(self) -> None:
+        """Check the data also where the command line did not."""
+        self.check_data(getattr(self.trainer, "datamodule", None))
 
     def optimizer_step(self, *args: Any, **settings: Any) -> None:
         """Move the weights, then their average: before any callback saves either."""
