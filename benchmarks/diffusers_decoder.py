@@ -1,14 +1,15 @@
 """diffusers' own decoder in a process of its own, so that any version of diffusers can stand beside ours.
 
 `spectrogram_decoder.py` starts it with a file of weights and inputs, the network's sizes as JSON, and a number of
-threads. It runs one step for each line it reads, a line being the name of a mask, and answers with a line; "save FILE"
-keeps what the last step gave.
+threads. It runs one step for each line it reads, a line being the name of a mask, and answers with the
+seconds that the processor has spent on this process; "save FILE" keeps what the last step gave.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 
 import diffusers
 import torch
@@ -39,7 +40,7 @@ def main() -> None:
                 (held["context"], held["context mask"].float()),
             ]
             found = network(heard, held["noisy"], held["time"])
-        answer("done")
+        answer(str(time.process_time()))
 
 
 def answer(line: str) -> None:

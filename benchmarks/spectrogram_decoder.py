@@ -6,10 +6,13 @@
 `--setup` puts the last versions of diffusers and transformers in which the published pipeline runs into a folder,
 beside this environment's torch; without `--old` the installed diffusers is measured. Its decoder runs in a process of
 its own. Steps take turns; medians are printed, and how far our result is from theirs (root mean square of the
-difference over that of the result). Encodings are normal noise, of 2048 tokens of which the first `--tokens` are valid,
-and of 256 frames of context; weights are new ones, or those of a folder given by `--weights`. Cross-attention's keys and
-values, which we make once a segment, are a row of their own. Bfloat16 is left out where the processor has no products
-of it. Peak memory is that of a fresh process that loads all three networks and runs both encoders and a guided step.
+difference over that of the result). With `--cpu-time` the clock is the time that the processor spent on the step, which
+is fair with one thread on a machine that is busy with other things.
+
+Encodings are normal noise, of 2048 tokens of which the first `--tokens` are valid, and of 256 frames of context;
+weights are new ones, or those of a folder given by `--weights`. Keys and values of cross-attention, which we make once
+a segment, are a row of their own. Bfloat16 is left out where the processor has no products of it. Peak memory is that
+of a fresh process that loads all three networks and runs both encoders and a guided step.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,12 +67,13 @@ class Theirs:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings
         )
         self.versions = self._read()
+        self.cpu_s = 0.0
 
     def ask(self, line: str) -> None:
         assert self._process.stdin
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        self._read()
+        self.cpu_s = float(self._read())
 
     def close(self) -> None:
         assert self._process.stdin
@@ -113,7 +118,8 @@ def compare(options: argparse.Namespace) -> None:
         del weights
         theirs = Theirs(file, sizes, options.threads, options.old)
         print(f"{options.size} size; theirs: {theirs.versions}; ours: torch {torch.__version__}")
-        print(f"{_processor()}, {options.threads} threads, medians of {options.repetitions}")
+        what = "processor time" if options.cpu_time else "time"
+        print(f"{_processor()}, {options.threads} threads, medians of {options.repetitions}, {what}")
         wanted = {}
         for tokens in options.tokens:
             theirs.ask(str(tokens))
@@ -121,7 +127,8 @@ def compare(options: argparse.Namespace) -> None:
             wanted[tokens] = load_file(answer)["noise"]
         things, errors = _ours(decoder, inputs, wanted)
         things["diffusers, float32"] = lambda: theirs.ask(str(options.tokens[0]))
-        timings = in_turns(things, repetitions=options.repetitions)
+        clock = (lambda: time.process_time() + theirs.cpu_s) if options.cpu_time else time.perf_counter
+        timings = in_turns(things, repetitions=options.repetitions, clock=clock)
         theirs.close()
     before_s = timings["diffusers, float32"].median_s
     print("\n| step | median s | least s | times as fast | relative error |\n| --- | --- | --- | --- | --- |")
@@ -179,13 +186,13 @@ def _step(
     encodings = torch.cat([inputs["notes"], inputs["context"]], 1)
     mask = torch.cat([inputs[f"notes mask {tokens}"], inputs["context mask"]], 1) > 0
     memory = network.memory(encodings, mask)
-    noisy, time = inputs["noisy"], inputs["time"]
+    noisy, level = inputs["noisy"], inputs["time"]
     if guided:
-        memory, noisy, time = memory.and_deaf(), noisy.repeat(2, 1, 1), time.repeat(2)
+        memory, noisy, level = memory.and_deaf(), noisy.repeat(2, 1, 1), level.repeat(2)
 
     def step() -> torch.Tensor:
         with torch.inference_mode():
-            return network(noisy, time, memory)
+            return network(noisy, level, memory)
 
     def memorise() -> object:
         with torch.inference_mode():
@@ -221,7 +228,7 @@ def probe_memory(options: argparse.Namespace) -> None:
         kinds = (NotesEncoder, ContextEncoder, FilmDecoder)
         for kind in kinds:
             with torch.device("meta"):
-                state = kind(**sizes).state_dict()
+                state = kind(**sizes).state_dict()  # pyright: ignore[reportArgumentType]
             # Zeros of which only one is held.
             Path(folder, kind.__name__).mkdir()
             config = json.dumps({**sizes, "_class_name": kind.__name__})
@@ -276,6 +283,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, nargs="+", default=[500, 2048], help="valid tokens of 2048")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--memory-probe", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
