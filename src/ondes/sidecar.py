@@ -43,6 +43,7 @@ class Settings:
     guidance_scale: float | None
     threads: int | None
     stems: bool = False
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sine_pipeline import Ondes
 from ondes.audio import Audio
 from ondes.cli.synth import Sampler
 from ondes.pipelines.samplers import SAMPLERS
+from ondes.pipelines.spectrogram_samplers import SPECTROGRAM_SAMPLERS
 from ondes.pipelines.synthesis import SynthesisPipeline
 from tiny_model import save_tiny_model  # pyright: ignore[reportMissingImports]
 
@@ -94,5 +95,18 @@ def test_a_model_that_is_none_is_one_line_and_status_2(
     assert run.err.count("\n") == 1
 
 
-def test_the_samplers_of_the_command_line_are_those_of_the_pipeline() -> None:
-    assert {sampler.value for sampler in Sampler} == set(SAMPLERS)
+def test_the_samplers_of_the_command_line_are_those_of_the_pipelines() -> None:
+    assert {sampler.value for sampler in Sampler} == SAMPLERS.keys() | SPECTROGRAM_SAMPLERS.keys()
+
+
+def test_the_temperature_reaches_the_pipeline_and_the_replay(ondes: Ondes, model: Path, song: Path) -> None:
+    output = song.with_suffix(".wav")
+    assert ondes("synth", song, "-o", output, "--model", model, "--temperature", 0.25).status == 0
+    cold = output.read_bytes()
+    output.unlink()
+    assert ondes("replay", song.with_suffix(".json")).status == 0
+    assert output.read_bytes() == cold
+    SynthesisPipeline.from_pretrained(model)(song, temperature=0.25).write(output)
+    assert output.read_bytes() == cold
+    SynthesisPipeline.from_pretrained(model)(song).write(output)
+    assert output.read_bytes() != cold

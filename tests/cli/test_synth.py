@@ -39,7 +39,9 @@ def test_the_sidecar_tells_what_was_made_from_what(
 ) -> None:
     output = tmp_path / "out" / "song.wav"
     output.parent.mkdir()
-    ondes("synth", song, "-o", output, "--seed", 3, "--sampler", "heun", "--guidance", 1.5)
+    ondes(
+        "synth", song, "-o", output, "--seed", 3, "--sampler", "heun", "--guidance", 1.5, "--temperature", 0.5
+    )
     card = json.loads((tmp_path / "out" / "song.json").read_text())
     assert card["score"] == {"name": "../song.mid", "sha256": _sha256(song)}
     assert card["model"] == {"name": "synth-small", "sha256": sines.model_hash}
@@ -47,6 +49,7 @@ def test_the_sidecar_tells_what_was_made_from_what(
     assert card["settings"]["steps"] == sines.default_steps
     assert card["settings"]["sampler"] == "heun"
     assert card["settings"]["guidance_scale"] == 1.5
+    assert card["settings"]["temperature"] == 0.5
     assert card["output"]["sha256"] == _sha256(output)
     assert card["output"]["sample_rate_hz"] == 44_100
     assert card["output"]["duration_s"] == pytest.approx(Audio.read(output).duration_s)
@@ -133,7 +136,8 @@ def test_what_cannot_be_used_gives_one_line_and_status_2(
     ("words", "message"),
     [
         (["song.mid", "--bogus"], "No such option"),
-        (["song.mid", "--sampler", "ddpm"], "dpm++"),
+        (["song.mid", "--sampler", "plms"], "dpm++"),
+        (["song.mid", "--temperature", "3"], "0.0<=x<=2.0"),
         (["song.mid", "--steps", "0"], "equal to 1"),
         (["song.mid", "--seed", "-1"], "equal to 0"),
         ([], "Missing argument"),

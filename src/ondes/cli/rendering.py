@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import re
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ondes.audio import Audio, AudioWriter
-    from ondes.pipelines.synthesis import SynthesisPipeline
+    from ondes.pipelines.opening import Player
     from ondes.score import Notes
 
 DEFAULT_MODEL = "synth-small"
@@ -47,8 +48,8 @@ def open_notes(score: Path) -> Notes:
     return to_notes(symbolic)
 
 
-def load_pipeline(model: str, threads: int | None) -> SynthesisPipeline:
-    """Load a model by bundled name, folder or Hub id, after telling torch how many threads it may use.
+def load_pipeline(model: str, threads: int | None) -> Player:
+    """Load a model of any kind by bundled name, folder or Hub id, after telling torch how many threads it may use.
 
     Raises:
         UserError: If there is no such model, or its weights are damaged.
@@ -57,32 +58,45 @@ def load_pipeline(model: str, threads: int | None) -> SynthesisPipeline:
         import torch  # noqa: PLC0415
         from diffusers.utils import logging as diffusers_logging  # noqa: PLC0415
 
-        from ondes.pipelines.synthesis import SynthesisPipeline  # noqa: PLC0415
+        from ondes.pipelines.opening import open_pipeline  # noqa: PLC0415
 
         diffusers_logging.set_verbosity(logging.CRITICAL)
         diffusers_logging.disable_progress_bar()
         if threads:
             torch.set_num_threads(threads)
-        return SynthesisPipeline.from_pretrained(model)
+        return open_pipeline(model)
 
 
-def choices(settings: Settings) -> dict[str, Any]:
-    """The settings as keyword arguments of the pipeline's verbs."""
-    return {
+def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> dict[str, Any]:
+    """The settings as keyword arguments of one of the pipeline's verbs.
+
+    Raises:
+        UserError: If the model has no such verb, or no such setting.
+    """
+    play = getattr(pipeline, verb, None)
+    if play is None:
+        raise UserError("this model plays all parts of a score at once; leave out --stems")
+    chosen = {
         "seed": settings.seed,
         "steps": settings.steps,
         "sampler": settings.sampler,
         "guidance_scale": settings.guidance_scale,
     }
+    if settings.temperature is not None:
+        taken = inspect.signature(play).parameters.values()
+        if not any(taker.name == "temperature" or taker.kind is taker.VAR_KEYWORD for taker in taken):
+            raise UserError(
+                "this model has no temperature; leave out --temperature, or choose another --model"
+            )
+        chosen["temperature"] = settings.temperature
+    return chosen
 
 
-def play_to_file(
-    pipeline: SynthesisPipeline, notes: Notes, settings: Settings, path: Path, *, label: str
-) -> Output:
+def play_to_file(pipeline: Player, notes: Notes, settings: Settings, path: Path, *, label: str) -> Output:
     """Play a score into an audio file, block after block, so that memory does not grow with its length."""
     samples = 0
     with timed() as elapsed_s, playing(label) as report:
-        blocks = pipeline.stream(notes, progress=report, **choices(settings))
+        blocks = pipeline.stream(notes, progress=report, **choices(pipeline, settings))
         first = next(blocks)
         with writer_like(first, path) as writer:
             for block in itertools.chain([first], blocks):
@@ -93,14 +107,14 @@ def play_to_file(
     return Output(path.name, file_sha256(path), first.sample_rate_hz, first.channels, duration_s)
 
 
-def play_to_stems(
-    pipeline: SynthesisPipeline, notes: Notes, settings: Settings, folder: Path, *, label: str
-) -> Output:
+def play_to_stems(pipeline: Player, notes: Notes, settings: Settings, folder: Path, *, label: str) -> Output:
     """Play a score into one file a part, and their sum into `mix.wav`, block after block."""
     files = stem_files([part.name for part in notes.parts])
+    chosen = choices(pipeline, settings, verb="stream_stems")
+    stream: Callable[..., Iterator[dict[str, Audio]]] = getattr(pipeline, "stream_stems")  # noqa: B009
     samples = 0
     with timed() as elapsed_s, playing(label) as report, ExitStack() as writers:
-        blocks = pipeline.stream_stems(notes, progress=report, **choices(settings))
+        blocks = stream(notes, progress=report, **chosen)
         first = next(blocks)
         mix = next(iter(first.values()))
         out = [writers.enter_context(writer_like(mix, folder / name)) for name in [*files, MIX_FILE]]
@@ -234,7 +248,7 @@ def is_bundled(model: str) -> bool:
 def describe(
     folder: Path,
     *,
-    pipeline: SynthesisPipeline,
+    pipeline: Player,
     score: Source,
     model: str,
     settings: Settings,

@@ -17,7 +17,7 @@ from ondes.errors import UserError
 
 if TYPE_CHECKING:
     from ondes.audio import Audio
-    from ondes.pipelines.synthesis import SynthesisPipeline
+    from ondes.pipelines.opening import Player
     from ondes.score import Notes
     from ondes.sidecar import Settings
 
@@ -56,7 +56,7 @@ def standard_output() -> Iterator[BinaryIO]:
 
 
 def play_to_stream(
-    pipeline: SynthesisPipeline, notes: Notes, settings: Settings, sink: BinaryIO, *, header: bool, label: str
+    pipeline: Player, notes: Notes, settings: Settings, sink: BinaryIO, *, header: bool, label: str
 ) -> None:
     """Write each block as soon as it is made.
 
@@ -69,7 +69,8 @@ def play_to_stream(
         label: What the progress bar is called.
     """
     with playing(label) as report:
-        for number, block in enumerate(pipeline.stream(notes, progress=report, **choices(settings))):
+        blocks = pipeline.stream(notes, progress=report, **choices(pipeline, settings))
+        for number, block in enumerate(blocks):
             if header and number == 0:
                 _write_all(sink, wav_header(block.sample_rate_hz, block.channels))
             _write_all(sink, to_pcm16(block))

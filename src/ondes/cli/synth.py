@@ -15,12 +15,17 @@ from ondes.sidecar import Settings
 
 
 class Sampler(StrEnum):
-    """The samplers by the names people type; the model's own where none is given."""
+    """The samplers of all kinds of models by the names people type; the model's own where none is given."""
 
     DPM = "dpm++"
     UNIPC = "unipc"
     EULER = "euler"
     HEUN = "heun"
+    DDIM = "ddim"
+    ANCESTRAL = "ancestral"
+    ANCESTRAL_SMALL = "ancestral-small"
+    PORT = "port"
+    DDPM = "ddpm"
 
 
 ScoreArgument = Annotated[
@@ -39,7 +44,12 @@ OutputOption = Annotated[
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed, another performance.")]
 StepsOption = Annotated[
     int | None,
-    typer.Option(min=1, max=1000, help="Quality dial, 4 to 32. [default: the model's]", show_default=False),
+    typer.Option(
+        min=1,
+        max=1000,
+        help="Quality dial, 4 to 32. [default: the model's]",
+        show_default=False,
+    ),
 ]
 SamplerOption = Annotated[
     Sampler | None, typer.Option(help="How the steps are taken. [default: the model's]", show_default=False)
@@ -50,6 +60,15 @@ GuidanceOption = Annotated[
         min=0.0,
         max=20.0,
         help="How strictly the notes are obeyed; 1 is plain. [default: the model's]",
+        show_default=False,
+    ),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=2.0,
+        help="Variety: below 1 fewer accidents and less life. [default: the model's]",
         show_default=False,
     ),
 ]
@@ -65,7 +84,7 @@ StreamOption = Annotated[
     bool,
     typer.Option(
         "--stream",
-        help="16-bit stereo at 44.1 kHz to standard output while it is being made, behind a WAV header "
+        help="16-bit samples to standard output while they are being made, behind a WAV header "
         "of unknown length: ondes synth song.mid --stream | aplay",
     ),
 ]
@@ -91,6 +110,7 @@ def synth(
     steps: StepsOption = None,
     sampler: SamplerOption = None,
     guidance: GuidanceOption = None,
+    temperature: TemperatureOption = None,
     model: ModelOption = rendering.DEFAULT_MODEL,
     threads: ThreadsOption = None,
     stems: StemsOption = False,
@@ -99,7 +119,9 @@ def synth(
     sidecar: SidecarOption = True,
 ) -> None:
     """Play a MIDI file with a diffusion model."""
-    settings = Settings(seed, steps, sampler.value if sampler else None, guidance, threads, stems)
+    settings = Settings(
+        seed, steps, sampler.value if sampler else None, guidance, threads, stems, temperature
+    )
     _check_combination(output, stems=stems, stream=stream, raw=raw)
     if stream:
         _stream(score, model, settings, header=not raw)

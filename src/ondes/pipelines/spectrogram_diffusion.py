@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,11 +16,14 @@ from torch import Tensor
 
 from ondes.audio import Audio
 from ondes.errors import UserError, nearest
-from ondes.models.mel_decoder import FramedGriffinLim
 from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.loading import weights_hash
 from ondes.pipelines.segment_network import PortNetwork, PublishedNetwork, SegmentNetwork
-from ondes.pipelines.spectrogram_loading import load_mel_decoder, load_spectrogram_pipeline
+from ondes.pipelines.spectrogram_loading import (
+    default_mel_decoder,
+    load_mel_decoder,
+    load_spectrogram_pipeline,
+)
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
 from ondes.pipelines.spectrogram_segments import (
     Sampling,
@@ -30,9 +34,11 @@ from ondes.pipelines.spectrogram_segments import (
     sample_stretches,
 )
 from ondes.pipelines.spectrogram_voice import Voice
-from ondes.representations.events import EventCodec, make_codec, slakh_programs
+from ondes.representations.events import EventCodec, make_codec, slakh_programs, song_frames
 from ondes.representations.framed_mel import FEATURE_RANGE, OFFICIAL, from_scaled
 from ondes.score import Notes, read_score, to_notes
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[float, float], None]
 """Called with the seconds of audio made and to be made; what it raises ends the work."""
@@ -54,7 +60,8 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         continuous_encoder: Encodes the segment before; none for models without context.
         decoder: Denoises; a `PortDiffusion` is all three networks in one.
         scheduler: The sampler where the caller names none.
-        melgan: Log-mel to audio: an `OnnxMelDecoder`, `FramedVocoder` or `FramedGriffinLim`; Griffin-Lim if missing.
+        melgan: Log-mel to audio: an `OnnxMelDecoder`, `FramedVocoder` or `FramedGriffinLim`; if missing, the
+            one that comes with the package.
         codec: Settings of the token codec, as `make_codec` takes them.
         programs: "slakh" moves instruments to the classes of the published models, "as-is" leaves them.
         feature_range: Log-mels that are -1 and 1 to the networks.
@@ -159,12 +166,12 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
 
     @property
     def vocoder(self) -> Any:
-        """What makes audio of log-mels: the model's own, or Griffin-Lim."""
-        return self._griffin_lim if self.melgan is None else self.melgan
+        """What makes audio of log-mels: the model's own, or one that comes with the package."""
+        return self._bundled_vocoder if self.melgan is None else self.melgan
 
     @functools.cached_property
-    def _griffin_lim(self) -> FramedGriffinLim:
-        return FramedGriffinLim().eval()
+    def _bundled_vocoder(self) -> Any:
+        return default_mel_decoder()
 
     @property
     def network(self) -> SegmentNetwork:
@@ -244,6 +251,9 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         """The log-mel of which `__call__` makes audio, unscaled, in the official framing: float32 (frames, bands)."""
         notes = self._notes(score)
         pieces = [piece for _, piece, _ in self._stream_mels([notes], report=lambda _: None, **choices)]
+        if not pieces:
+            low, _ = self.config["feature_range"]
+            return np.full((song_frames(notes), self.network.bands), low, np.float32)
         return torch.cat(pieces).numpy()
 
     def _notes(self, score: Any) -> Notes:
@@ -254,13 +264,18 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
     ) -> Iterator[tuple[int, Audio]]:
         """Blocks of several songs as they are made, each with the number of its song."""
         songs = [self._notes(score) for score in scores]
-        voices = [Voice(load_mel_decoder(vocoder) if vocoder else self.vocoder, song) for song in songs]
+        decoder = self.vocoder if vocoder is None else load_mel_decoder(vocoder)
+        voices = [Voice(decoder, song) for song in songs]
         total_s = sum(song.duration_s for song in songs)
 
         def report(done_s: float) -> None:
             if progress is not None:
                 progress(min(done_s, total_s), total_s)
 
+        for song, notes in enumerate(songs):
+            if not len(notes):
+                log.warning("the score has no notes: the result is silence")
+                yield song, Audio(np.zeros((1, voices[song].left), np.float32), OFFICIAL.sample_rate_hz)
         for song, log_mel, last in self._stream_mels(songs, report=report, **choices):
             samples = voices[song].push(log_mel, last=last)
             if len(samples):
@@ -313,15 +328,9 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         return from_scaled(frames, feature_range=(float(low), float(high))).cpu()
 
     def _plan(self, notes: Notes, network: SegmentNetwork, mode: str) -> list[Stretch]:
-        """The stretches of a song.
-
-        Raises:
-            UserError: If it has no notes.
-        """
+        """The stretches of a song; none where there are no notes."""
         if not len(notes):
-            raise UserError(
-                "the score has no notes, so there is nothing to play; give a MIDI file with notes in it"
-            )
+            return []
         if self.config["programs"] == "slakh":
             notes = slakh_programs(notes)
         if mode == "inpainting":

@@ -127,7 +127,8 @@ def _load_own(
     place = resolve(name, kind="synthesiser", config=INDEX)
     if isinstance(place, Path):
         verify_checksums(place)
-    chosen = {} if vocoder is None else {"melgan": vocoder}
+    # diffusers takes no component of another class than the saved one: it is left out, and set afterwards.
+    chosen = {} if vocoder is None else {"melgan": None}
     try:
         with quiet_loading():
             pipeline = load(
@@ -137,6 +138,8 @@ def _load_own(
         raise UserError(
             f"{name} cannot be loaded as a Spectrogram Diffusion model: {reason(error)}"
         ) from error
+    if vocoder is not None:
+        pipeline.register_modules(melgan=vocoder.eval())
     for part in ("notes_encoder", "continuous_encoder", "decoder"):
         network = getattr(pipeline, part)
         if isinstance(network, nn.Module):
@@ -166,6 +169,14 @@ def _quantise(pipeline: Any) -> None:
     log.info("8-bit linear layers change the answer to noise by %.2f %%", 100 * error)
 
 
+def default_mel_decoder() -> Any:
+    """The bundled vocoder for log-mels with 50 frames a second, or Griffin-Lim where none is bundled."""
+    for model in bundled_models():
+        if model.kind == "vocoder" and _class_name(model.path) == FramedVocoder.__name__:
+            return load_mel_decoder(model.name)
+    return FramedGriffinLim().eval()
+
+
 def load_mel_decoder(place: Any) -> Any:
     """A vocoder for log-mels with 50 frames a second.
 
@@ -184,10 +195,7 @@ def load_mel_decoder(place: Any) -> Any:
     folder = bundled.get(str(place), Path(place))
     if not (folder / "config.json").is_file() or (folder / "model.onnx").is_file():
         return OnnxMelDecoder.from_pretrained(place)
-    try:
-        made = json.loads((folder / "config.json").read_bytes()).get("_class_name")
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{folder / 'config.json'} is damaged; give another vocoder") from error
+    made = _class_name(folder)
     if made not in (FramedVocoder.__name__, FramedGriffinLim.__name__):
         raise UserError(
             f"{place} is a {made}, which is no vocoder for log-mels of 16 kHz and 50 frames a second; give a "
@@ -202,3 +210,15 @@ def load_mel_decoder(place: Any) -> Any:
         raise UserError(f"{place} cannot be loaded as a vocoder: {reason(error)}") from error
     verify_names(folder, vocoder.state_dict())
     return vocoder.eval()
+
+
+def _class_name(folder: Path) -> str:
+    """The class of a saved network.
+
+    Raises:
+        UserError: If its config.json is damaged.
+    """
+    try:
+        return str(json.loads((folder / "config.json").read_bytes()).get("_class_name"))
+    except (ValueError, AttributeError, OSError) as error:
+        raise UserError(f"{folder / 'config.json'} is damaged; give another vocoder") from error

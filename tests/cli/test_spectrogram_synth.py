@@ -1,0 +1,98 @@
+"""`ondes synth` with Spectrogram Diffusion, whose networks are as small and untrained as they come."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from sine_pipeline import Ondes
+
+from ondes.audio import Audio
+from ondes.checkpoints.spectrogram_folder import write_spectrogram_folder
+from ondes.checkpoints.spectrogram_parts import PUBLIC_SCHEDULER, SpectrogramParts
+from ondes.models.mel_decoder import FramedGriffinLim
+from ondes.pipelines.opening import pipeline_class
+from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
+from ondes.pipelines.synthesis import SynthesisPipeline
+from tiny_model import save_tiny_model
+from tiny_spectrograms import tiny_networks, tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved pipeline with random weights and short segments."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(melgan=FramedGriffinLim(iterations=1))
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def test_a_rendering_is_16_khz_mono_and_its_replay_the_same_bytes(
+    ondes: Ondes, model: Path, song: Path
+) -> None:
+    output = song.with_suffix(".wav")
+    words = ["--seed", 7, "--sampler", "ddim", "--guidance", 1.5]
+    run = ondes("synth", song, "-o", output, "--model", model, *words)
+    assert run.status == 0, run.err
+    card = json.loads(song.with_suffix(".json").read_text())
+    assert (card["output"]["sample_rate_hz"], card["output"]["channels"]) == (16_000, 1)
+    assert card["settings"]["steps"] == 3
+    written = output.read_bytes()
+    output.unlink()
+    assert ondes("replay", song.with_suffix(".json")).status == 0
+    assert output.read_bytes() == written
+    pipeline = SpectrogramDiffusionPipeline.from_pretrained(model)
+    pipeline(song, seed=7, sampler="ddim", guidance_scale=1.5).write(output)
+    assert output.read_bytes() == written
+
+
+def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
+    output = song.with_suffix(".wav")
+    ondes("synth", song, "-o", output, "--model", model, "--threads", 1)
+    words = ["synth", str(song), "--stream", "--model", str(model), "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ondes.cli.main", *words], capture_output=True, check=True, env=os.environ
+    )
+    samples, rate_hz = soundfile.read(io.BytesIO(done.stdout), dtype="float32", always_2d=True)
+    assert rate_hz == 16_000
+    assert samples.shape[1] == 1
+    assert np.abs(samples.T - Audio.read(output).samples).max() < 2**-15
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "a.wav", "--temperature", "0.5"], "has no temperature"),
+        (["-o", "out", "--stems"], "leave out --stems"),
+        (["-o", "a.wav", "--sampler", "heun"], "no sampler 'heun' for this model"),
+    ],
+)
+def test_what_only_other_models_can_is_refused_in_one_line(
+    words: list[str], message: str, ondes: Ondes, model: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(song.parent)
+    run = ondes("synth", "song.mid", *words, "--model", model)
+    assert run.status == 2
+    assert run.err.count("\n") == 1
+    assert message in run.err
+    assert list(song.parent.iterdir()) == [song]
+
+
+def test_the_pipeline_is_chosen_by_the_model(model: Path, tmp_path: Path) -> None:
+    parts = SpectrogramParts(*tiny_networks(), dict(PUBLIC_SCHEDULER), None, {})
+    write_spectrogram_folder(parts, tmp_path / "public")
+    assert pipeline_class(tmp_path / "public") is SpectrogramDiffusionPipeline
+    (tmp_path / "public" / "model_index.json").unlink()
+    assert pipeline_class(tmp_path / "public") is SpectrogramDiffusionPipeline
+    assert pipeline_class(model) is SpectrogramDiffusionPipeline
+    assert pipeline_class("google/music-spectrogram-diffusion") is SpectrogramDiffusionPipeline
+    assert pipeline_class("synth-small") is SynthesisPipeline
+    assert pipeline_class(save_tiny_model(tmp_path / "synth")) is SynthesisPipeline
