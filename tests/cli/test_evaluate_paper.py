@@ -12,9 +12,9 @@ import pytest
 from sine_pipeline import Ondes, SinePipeline
 
 from ondes.audio import Audio
-from ondes.cli import rendering
+from ondes.cli import evaluate, rendering
 from ondes.datasets import render
-from ondes.evaluation import embeddings, program_f1
+from ondes.evaluation import embeddings, excerpts, program_f1
 from ondes.evaluation.program_f1 import Listener
 from ondes.notes import Notes
 from ondes.score import to_notes
@@ -63,6 +63,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(render, "open_renderer", open_renderer)
     monkeypatch.setattr(rendering, "load_pipeline", lambda *_: pipeline)
+    monkeypatch.setattr(evaluate, "_machine", lambda: {"threads": 1})  # spares the import of every model
     monkeypatch.setattr(
         program_f1,
         "basic_pitch",
@@ -128,3 +129,13 @@ def test_scores_without_enough_notes_are_refused(
     run = ondes(*words(stage))
     assert run.status == 2
     assert "none of 1 scores has 20 notes" in run.err
+
+
+def test_a_pipeline_that_cannot_play_excerpts_is_pointed_here(
+    ondes: Ondes, stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = [word for word in words(stage) if word not in ("--protocol", "paper")]
+    monkeypatch.setattr(excerpts, "choose_excerpts", lambda *_, **__: [])
+    run = ondes(*rest)
+    assert run.status == 2
+    assert "pass --protocol paper" in run.err

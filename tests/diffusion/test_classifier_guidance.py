@@ -83,7 +83,7 @@ def test_sampling_with_guidance_gives_the_posterior() -> None:
     guided = guide_by_likelihood(best_noise, exact_likelihood, shares=shares)
     noise = torch.randn(3000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     # The probability flow in small steps: z moves from one level to the next with the noise held.
-    times = torch.linspace(0.999, 0.0, 150, dtype=torch.float64)
+    times = torch.linspace(0.999, 0.0, 300, dtype=torch.float64)
     noisy = noise
     with torch.no_grad():  # as pipelines call it
         for now, then in itertools.pairwise(times):

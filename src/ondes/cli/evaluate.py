@@ -202,7 +202,11 @@ def _synthesiser_subject(
     """A pipeline as something to evaluate, and what the report says of it."""
     from ondes.evaluation.synth_run import Subject  # noqa: PLC0415
 
-    pipeline = rendering.load_pipeline(model, threads)
+    pipeline: Any = rendering.load_pipeline(model, threads)
+    if not hasattr(pipeline, "join_times_s"):
+        raise UserError(
+            f"{model} is not of the 44.1 kHz stereo kind that excerpts ask for; pass --protocol paper"
+        )
     steps = steps or pipeline.default_steps
     subject = Subject(
         render=lambda score: pipeline(score, seed=seed, steps=steps),

@@ -128,14 +128,14 @@ def _musicnn(weights: str | Path | None) -> NetworkEmbedding:
 
 
 def _vggish(weights: str | Path | None) -> NetworkEmbedding:
-    from ondes.checkpoints.embedding_weights import read_vggish  # noqa: PLC0415
-    from ondes.models.vggish import DIMENSION, SAMPLE_RATE_HZ, pad_to_seconds, to_vggish_patches  # noqa: PLC0415
-
     if weights is None:
         raise UserError(
             "VGGish's weights do not come with ondes; pass --embedding-weights with a file of the public PyTorch "
             "conversion (vggish-10086976.pth of torchvggish) or a Hub id, or use --embedding musicnn"
         )
+    from ondes.checkpoints.embedding_weights import read_vggish  # noqa: PLC0415
+    from ondes.models.vggish import DIMENSION, SAMPLE_RATE_HZ, pad_to_seconds, to_vggish_patches  # noqa: PLC0415
+
     network = read_vggish(weights)
 
     def to_patches(samples: np.ndarray) -> np.ndarray:
