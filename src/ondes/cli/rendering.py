@@ -94,9 +94,9 @@ def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> di
 
 def play_to_file(pipeline: Player, notes: Notes, settings: Settings, path: Path, *, label: str) -> Output:
     """Play a score into an audio file, block after block, so that memory does not grow with its length."""
-    samples = 0
+    samples, chosen = 0, choices(pipeline, settings)
     with timed() as elapsed_s, playing(label) as report:
-        blocks = pipeline.stream(notes, progress=report, **choices(pipeline, settings))
+        blocks = pipeline.stream(notes, progress=report, **chosen)
         first = next(blocks)
         with writer_like(first, path) as writer:
             for block in itertools.chain([first], blocks):

@@ -68,8 +68,9 @@ def play_to_stream(
         header: Whether a WAV header goes ahead, so that a player knows rate and format.
         label: What the progress bar is called.
     """
+    chosen = choices(pipeline, settings)
     with playing(label) as report:
-        blocks = pipeline.stream(notes, progress=report, **choices(pipeline, settings))
+        blocks = pipeline.stream(notes, progress=report, **chosen)
         for number, block in enumerate(blocks):
             if header and number == 0:
                 _write_all(sink, wav_header(block.sample_rate_hz, block.channels))
