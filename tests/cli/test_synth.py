@@ -137,7 +137,7 @@ def test_what_cannot_be_used_gives_one_line_and_status_2(
     [
         (["song.mid", "--bogus"], "No such option"),
         (["song.mid", "--sampler", "plms"], "dpm++"),
-        (["song.mid", "--temperature", "3"], "is not in the range"),
+        (["song.mid", "--temperature", "3"], "equal to 2"),
         (["song.mid", "--steps", "0"], "equal to 1"),
         (["song.mid", "--seed", "-1"], "equal to 0"),
         ([], "Missing argument"),
