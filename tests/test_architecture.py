@@ -17,6 +17,8 @@ LAYERS = [
         "ogg",
         "files",
         "midi_file",
+        "midi_notes",
+        "midi_scan",
         "midi_tracks",
         "tempo",
         "controls",

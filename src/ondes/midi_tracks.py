@@ -201,6 +201,38 @@ def pair_keys(moves: Moves, end: int, repairs: Counter[str]) -> KeyedNotes:
     Returns:
         The notes, sorted by onset.
     """
+    ends = paired_ends(*moves[:3])
+    if ends is None:
+        ends = _ends_one_by_one(moves, end, repairs)
+    onset, _, pitch, velocity, program = moves[:, moves[1] == 1]
+    duration = ends[moves[1] == 1] - onset
+    repairs["notes of no length given 1 ms"] += int(np.count_nonzero(duration == 0))
+    return np.stack([onset, duration, pitch, velocity, program])
+
+
+def paired_ends(
+    time: Int64[np.ndarray, " moves"], move: Int64[np.ndarray, " moves"], key: Int64[np.ndarray, " moves"]
+) -> Int64[np.ndarray, " moves"] | None:
+    """When the notes end, at the moves that begin them; None unless every down has its up and every up its down.
+
+    Args:
+        time: Of the moves, in file order.
+        move: 0 for up, 1 for down, 2 for all keys up.
+        key: What moves; ups of a key end its oldest note.
+    """
+    order = np.argsort(key, kind="stable")
+    time, move, key = time[order], move[order], key[order]
+    sounding = np.cumsum(2 * move - 1)
+    last = np.append(key[1:] != key[:-1], True)[: len(key)]
+    if (move == 2).any() or (sounding < 0).any() or sounding[last].any():
+        return None
+    ends = np.zeros(len(order), np.int64)
+    ends[order[move == 1]] = time[move == 0]  # of each key, the downs and ups in order
+    return ends
+
+
+def _ends_one_by_one(moves: Moves, end: int, repairs: Counter[str]) -> Int64[np.ndarray, " moves"]:
+    """When the notes end, at the moves that begin them; counts what was wrong."""
     sounding: defaultdict[int, deque[int]] = defaultdict(deque)
     last_up: dict[int, int] = {}
     ends = [end] * moves.shape[1]
@@ -224,10 +256,7 @@ def pair_keys(moves: Moves, end: int, repairs: Counter[str]) -> KeyedNotes:
                 ends[index] = last_up[pitch]
         repairs["notes without an end ended with their pitch or track"] += len(queue)
     repairs["ends of notes that had not begun ignored"] += idle
-    onset, _, pitch, velocity, program = moves[:, moves[1] == 1]
-    duration = np.array(ends, np.int64)[moves[1] == 1] - onset
-    repairs["notes of no length given 1 ms"] += int(np.count_nonzero(duration == 0))
-    return np.stack([onset, duration, pitch, velocity, program])
+    return np.array(ends, np.int64)
 
 
 def _programs_in_force(channels: list[ChannelTrack]) -> list[Changes]:

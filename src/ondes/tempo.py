@@ -33,12 +33,20 @@ class TempoMap:
     def of(cls, score: symusic.core.ScoreTick) -> TempoMap:
         """The map of a score in ticks; of several tempos at one tick the last counts."""
         tempos = score.tempos.numpy()
-        times = np.concatenate([[0], tempos["time"].astype(np.int64)])
-        tick_s = (
-            np.concatenate([[DEFAULT_TEMPO_US], tempos["mspq"].astype(np.float64)])
-            / 1e6
-            / score.ticks_per_quarter
+        return cls.of_changes(
+            tempos["time"].astype(np.int64), tempos["mspq"].astype(np.int64), score.ticks_per_quarter
         )
+
+    @classmethod
+    def of_changes(
+        cls,
+        times: Int64[np.ndarray, " tempos"],
+        quarters_us: Int64[np.ndarray, " tempos"],
+        ticks_per_quarter: int,
+    ) -> TempoMap:
+        """The map of tempos in microseconds a quarter note; of several at one tick the last counts."""
+        times = np.concatenate([[0], times])
+        tick_s = np.concatenate([[DEFAULT_TEMPO_US], quarters_us]) / 1e6 / ticks_per_quarter
         order = np.argsort(times, kind="stable")
         times, tick_s = times[order], tick_s[order]
         last = np.append(times[1:] != times[:-1], True)

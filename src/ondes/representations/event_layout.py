@@ -81,16 +81,13 @@ class EventLayout:
             return UNTOLD_VELOCITY
         return 127 * velocity_bin // self.velocity_bins
 
-    def write(
-        self, row: Row, segments: int, *, per_step: bool, programs: np.ndarray | None, end: bool
-    ) -> list[Tokens]:
+    def write(self, row: Row, *, per_step: bool, programs: np.ndarray | None, end: bool) -> list[Tokens]:
         """Tokens of rows: [shift] [program] [velocity] pitch, where brackets hold what is left out if it repeats.
 
         A shift counts from the beginning of the segment; more steps than the largest shift take several tokens.
 
         Args:
-            row: Rows of `segments` segments.
-            segments: How many there are.
+            row: Rows of some segments.
             per_step: Whether programs and velocities are forgotten at each step and tie, and velocities at each
                 program; otherwise they are remembered all through a segment.
             programs: What to write for each program, or None to write no programs.
@@ -107,17 +104,15 @@ class EventLayout:
         new_velocity = changed(bins, group, event)
         if per_step:
             new_velocity |= new_program & event
-        last = np.select(
-            [row.kind == TIE, row.kind == END, row.is_drum],
-            [self.tie, EOS, self.drum + row.pitch],
-            self.pitch + row.pitch,
-        )
+        last = row.pitch + np.where(row.is_drum, self.drum, self.pitch)
+        last[row.kind == TIE] = self.tie
+        last[row.kind == END] = EOS
         largest = self.shifts - 1
         pieces = np.arange(max(1, -(-int(row.step.max(initial=0)) // largest)))
         shift = np.clip(row.step[:, None] - largest * pieces, 0, largest)
         columns = [*(self.offset + shift).T, self.program + written, self.velocity + bins, last]
         masks = [*(fresh[:, None] & (shift > 0)).T, new_program, new_velocity, end | (row.kind != END)]
-        return gather(columns, masks, row, segments)
+        return gather(columns, masks, row)
 
     def read(self, segments: Sequence[TokenSegment]) -> Notes:
         """The notes of segments in order; padding is passed over, and what comes after `EOS` or the kept frames.

@@ -178,7 +178,7 @@ class Mt3Codec:
 
         def write(starts: Starts, stop: int) -> list[Tokens]:
             rows = segment_rows(events, starts, stop)
-            return layout.write(rows, len(starts), per_step=False, programs=programs, end=True)
+            return layout.write(rows, per_step=False, programs=programs, end=True)
 
         return write
 

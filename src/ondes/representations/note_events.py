@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -85,9 +86,10 @@ def note_events(notes: Notes, *, order: Literal["time", "step"]) -> NoteEvents:
     program, pitch = notes.program[source], notes.pitch[source]
     if order == "step":
         step += ends & (step == to_steps(notes.onset_s)[source])
-        rank = np.lexsort((pitch, ~ends, program, drum, step))
+        rank = np.argsort((((step << 1 | drum) << 7 | program) << 1 | ~ends) << 7 | pitch, kind="stable")
     else:
-        rank = np.lexsort((pitch, program, drum, ~ends, times_s))
+        rank = np.argsort(((ends ^ True) << 1 | drum) << 14 | program << 7 | pitch, kind="stable")
+        rank = rank[np.argsort(times_s[rank], kind="stable")]
     velocity = np.where(ends, 0, notes.velocity[source])
     return NoteEvents(step[rank], velocity[rank], pitch[rank], program[rank], drum[rank])
 
@@ -161,12 +163,15 @@ def _sounding(events: NoteEvents, indices: np.ndarray) -> Iterator[Int64[np.ndar
     keys = (events.program * PITCHES + events.pitch)[melodic]
     begins = events.velocity[melodic] > 0
     before = np.concatenate([[0], np.cumsum(melodic)])[indices]
-    sounds = np.zeros(PITCHES * PITCHES, bool)
+    used = np.zeros(PITCHES * PITCHES, bool)
+    used[keys] = True
+    known, number = np.flatnonzero(used), (np.cumsum(used) - 1)[keys]
+    sounds = np.zeros(len(known), bool)
     done = 0
-    for index in before:
-        sounds[keys[done:index]] = begins[done:index]  # of repeated keys the last one stays
+    for index in before.tolist():
+        sounds[number[done:index]] = begins[done:index]  # of repeated keys the last one stays
         done = index
-        yield np.flatnonzero(sounds)
+        yield known[sounds]
 
 
 def changed(values: np.ndarray, groups: np.ndarray, where: Bool[np.ndarray, " rows"]) -> np.ndarray:
@@ -180,13 +185,12 @@ def changed(values: np.ndarray, groups: np.ndarray, where: Bool[np.ndarray, " ro
     return result
 
 
-def gather(
-    columns: Sequence[np.ndarray], masks: Sequence[np.ndarray], row: Row, segments: int
-) -> list[Tokens]:
+def gather(columns: Sequence[np.ndarray], masks: Sequence[np.ndarray], row: Row) -> list[Tokens]:
     """Tokens of each segment, row by row and in each row from column to column, where the masks say so."""
     table, mask = np.stack(columns, axis=1), np.stack(masks, axis=1)
-    lengths = np.bincount(row.segment, weights=mask.sum(1), minlength=segments).astype(np.int64)
-    return np.split(table[mask].astype(np.int64), np.cumsum(lengths)[:-1])
+    ends = np.cumsum(sum(one.astype(np.int64) for one in masks))[row.kind == END].tolist()
+    tokens = table[mask]
+    return [tokens[begin:end] for begin, end in pairwise([0, *ends])]
 
 
 Writer = Callable[[Starts, int], list[Tokens]]

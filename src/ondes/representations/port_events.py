@@ -62,6 +62,6 @@ class PortCodec:
         def write(starts: Starts, stop: int) -> list[Tokens]:
             rows = segment_rows(events, starts, stop)
             programs = np.arange(PITCHES)
-            return LAYOUT.write(rows, len(starts), per_step=True, programs=programs, end=False)
+            return LAYOUT.write(rows, per_step=True, programs=programs, end=False)
 
         return write
