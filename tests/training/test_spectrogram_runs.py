@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import lightning
 import pytest
 import torch
-from rendered_sines import TRAINER  # pyright: ignore[reportMissingImports]
 from spectrogram_runs import SYSTEMS, SpectrogramTrain, write_system  # pyright: ignore[reportMissingImports]
 
 from ondes.errors import UserError
 from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
-from ondes.training.cli import GONE_FROM_TRAINER, main
+from ondes.training.cli import GONE_FROM_TRAINER, main, refusal
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -84,15 +85,21 @@ def test_a_wrong_setting_is_one_line_that_names_it(
 
 
 @pytest.mark.parametrize("name", GONE_FROM_TRAINER)
-def test_settings_of_an_older_lightning_are_refused_with_what_took_their_place(
-    name: str, tmp_path: Path
-) -> None:
-    assert name not in TRAINER
+def test_settings_of_an_older_lightning_are_known(name: str) -> None:
+    hint = f"the setting 'trainer.{name}' went with Lightning 1: "
+    for message in (
+        f"Group 'trainer' does not accept option '{name}'",
+        f"unrecognized arguments: --trainer.{name} 1",
+    ):
+        assert refusal(message, ["trainer.devices"]).startswith(hint)
+    assert name not in inspect.signature(lightning.Trainer).parameters
+
+
+def test_a_configuration_for_an_older_lightning_is_refused_with_what_took_its_place(tmp_path: Path) -> None:
     config = tmp_path / "old.yaml"
-    config.write_text(f"trainer:\n  {name}: 1\n")
-    hint = f"the setting 'trainer.{name}' went with Lightning 1"
-    for words in (["--config", str(config)], [f"--trainer.{name}", "1"]):
-        with pytest.raises(UserError, match=hint):
+    config.write_text("trainer:\n  gpus: 1\n")
+    for words in (["--config", str(config)], ["--trainer.gpus", "1"]):
+        with pytest.raises(UserError, match=r"'trainer.gpus' went with Lightning 1: use trainer.devices"):
             main("spectrogram-diffusion", words)
 
 
