@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from ondes.models.griffin_lim import transform
+from ondes.models.overlap_add import inverse_stft
 from ondes.models.vocoder import (
     LOG_GAIN_LIMIT,
     BinPredictions,
     Vocoder,
     centre_turns,
-    inverse_stft,
     position_walk,
     predict_phasors,
 )
@@ -26,6 +26,8 @@ def vocoder() -> Vocoder:
     model = Vocoder(width=8, hidden=8, blocks=2, kernel_frames=3, tonal_bins=64).eval()
     for weight in (model.gain.weight, model.phasors.weight, model.phasors.bias):
         torch.nn.init.normal_(weight, std=0.3)
+    assert model.spread is not None
+    torch.nn.init.normal_(model.spread.weight, std=0.3)
     return model
 
 
@@ -136,37 +138,41 @@ def test_coherent_channels_differ_by_their_gain_alone(vocoder: Vocoder) -> None:
     level = torch.cat([level, level - math.log(2)], 1)
     phasors = torch.polar(torch.ones(1, bins, frames), torch.rand(1, bins, frames) * 6)
     one = torch.ones(1, bins, frames, dtype=torch.complex64)
-    predictions = BinPredictions(level, one[:, None].expand(-1, 3, -1, -1), one, one)
-    left, right = vocoder.spectrum(predictions, phasors)[0, :, :bins]
+    alike = torch.ones(1, vocoder.bins, frames, dtype=torch.complex64)
+    predictions = BinPredictions(level, one[:, None].expand(-1, 3, -1, -1), one, alike)
+    left, right = vocoder.spectrum(predictions, phasors)[0]
     # A coherence of one is clipped just below it: a scatter of a hundredth of a radian.
     assert (left - 2 * right).abs().max() < 0.1 * left.abs().max()
-    assert torch.allclose(left.abs(), level[0, 0, :bins].exp(), rtol=1e-4)
-    turned = BinPredictions(level, predictions.carry, one, one * 1j)
-    left, right = vocoder.spectrum(turned, phasors)[0, :, :bins]
+    assert torch.allclose(left.abs(), level[0, 0].exp(), rtol=1e-4)
+    turned = BinPredictions(level, predictions.carry, one, alike * 1j)
+    left, right = vocoder.spectrum(turned, phasors)[0]
     angle = (left / right).angle()
     assert (angle - math.pi / 2).abs().max() < 0.1
 
 
 def test_less_coherence_scatters_the_channels_more(vocoder: Vocoder) -> None:
-    frames, bins = 600, vocoder.tonal_bins
+    frames, bins = 1200, vocoder.tonal_bins
     level = torch.zeros(1, 2, vocoder.bins, frames)
     one = torch.ones(1, bins, frames, dtype=torch.complex64)
+    alike = torch.ones(1, vocoder.bins, frames, dtype=torch.complex64)
     for coherence in (0.9, 0.5):
-        predictions = BinPredictions(level, one[:, None].expand(-1, 3, -1, -1), one, one * coherence)
-        left, right = vocoder.spectrum(predictions, one)[0, :, :bins]
-        # The expected phasor of left over right is what was asked for.
-        assert abs(complex((left * right.conj()).mean()) - coherence) < 0.04
+        predictions = BinPredictions(level, one[:, None].expand(-1, 3, -1, -1), one, alike * coherence)
+        left, right = vocoder.spectrum(predictions, one)[0]
+        # The expected phasor of left over right is what was asked for, of tones and of the noise above them.
+        products = left * right.conj()
+        assert abs(complex(products[:bins].mean()) - coherence) < 0.04
+        assert abs(complex(products[bins:].mean()) - coherence) < 0.04
 
 
 def test_position_walks_are_smooth_with_unit_variance_and_of_their_place_alone() -> None:
-    walk = position_walk(64, 0, 12 * 200, purpose="test")
+    walk = position_walk(64, 0, 12 * 200, knot_frames=12, purpose="test")
     assert abs(float(walk.square().mean()) - 1) < 0.05
     assert abs(float(walk.mean())) < 0.05
     assert float(walk.diff(dim=1).square().mean()) < 0.05
     for start in (5, 12, 100, 767):
-        window = position_walk(64, start, 50, purpose="test")
+        window = position_walk(64, start, 50, knot_frames=12, purpose="test")
         assert torch.allclose(window, walk[:, start : start + 50], atol=2e-4)
-    other = position_walk(64, 0, 12 * 200, purpose="other")
+    other = position_walk(64, 0, 12 * 200, knot_frames=12, purpose="other")
     assert abs(float((walk * other).mean())) < 0.05
 
 

@@ -48,7 +48,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "free_frames": 4,
             "ema_decay": 0.5,
         },
-        "data": {"batch": 2, "frames": 8, "validation_batches": 1},
+        "data": {"batch": 2, "samples": 4096, "validation_batches": 1},
     },
 }
 TRAINER = {

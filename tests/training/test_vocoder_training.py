@@ -54,11 +54,13 @@ def test_windows_are_cut_from_long_pieces_at_bounded_levels() -> None:
     assert most < float(levels.max()) <= 2 * most
 
 
-def test_files_are_read_as_16_bit_stereo(tmp_path: Path) -> None:
+def test_files_are_read_as_16_bits_in_the_layout_asked_for(tmp_path: Path) -> None:
     Audio(np.array([[0.0, 0.5, -1.0] * 400], np.float32), 44_100).write(tmp_path / "a.flac")
-    samples = read_int16(tmp_path / "a.flac")
+    samples = read_int16(tmp_path / "a.flac", sample_rate_hz=44_100, channels=2)
     assert samples.dtype == np.int16
     assert samples[:, :3].tolist() == [[0, 16384, -32767]] * 2
+    mono = read_int16(tmp_path / "a.flac", sample_rate_hz=22_050, channels=1)
+    assert mono.shape == (1, 600)
 
 
 def test_true_bins_have_no_loss(audio: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +73,7 @@ def test_true_bins_have_no_loss(audio: torch.Tensor, monkeypatch: pytest.MonkeyP
     carry[:, 1, :, 1:] = phasors[..., 1:] / phasors[..., :-1]
     fresh = torch.zeros_like(phasors)
     fresh[..., 0] = phasors[..., 0]
-    units = tonal / tonal.abs()
+    units = spectrum / spectrum.abs()
     truth = BinPredictions(spectrum.abs().log(), carry, fresh, units[:, 0] * units[:, 1].conj())
     losses = bin_losses(truth, spectrum, 32, torch.Generator().manual_seed(0))
     assert {name: float(value) for name, value in losses.items()} == pytest.approx(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ondes.models.vocoder import OverlapAdd, inverse_stft
+from ondes.models.overlap_add import OverlapAdd, inverse_stft
 from ondes.representations.mel import MelSpec, mel_inverse
 
 BLOCK_FRAMES = 256

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ondes.representations.mel import MEL, MelSpec, mel_inverse
+from ondes.models.overlap_add import OverlapAdd
+from ondes.representations.mel import MelSpec, mel_inverse, to_log_mel
 
 LOG_MEL_CENTRE = -5.0
 LOG_MEL_SCALE = 3.0
@@ -22,17 +23,17 @@ LOG_MEL_SCALE = 3.0
 LOG_GAIN_LIMIT = 6.0
 """The network may move a bin by at most this many nepers from the interpolated mel: a bound on its errors."""
 
-KNOT_FRAMES = 12
-"""Frames between independent values of `position_walk`, about 0.14 s."""
+NOISE_KNOT_FRAMES = 12
+"""Frames after which the phases of noise have wandered to independent ones, about 0.14 s."""
 
-NOISE_WIDTH = 0.3
-"""How far left and right wander apart above the tonal bins, as a share of how far they wander together."""
+TONE_KNOT_FRAMES = 48
+"""The same of the difference between the channels of a tone, about as long as a note: 0.56 s."""
+
+COHERENCE_AT_FIRST = 0.75
+"""Coherence of left and right that an untrained network predicts above the tonal bins, near the mean of music's."""
 
 BLOCK_FRAMES = 64
 """Frames decoded at once, at multiples of this many frames from the beginning of a piece."""
-
-LEAST_ENERGY = 1e-3
-"""Window energy below which the inverse transform does not amplify."""
 
 
 class ConvNeXtBlock(nn.Module):
@@ -56,69 +57,6 @@ class ConvNeXtBlock(nn.Module):
         return frames + added.transpose(1, 2)
 
 
-def overlap_add(spectrum: Complex[Tensor, "batch bins frames"], *, spec: MelSpec) -> tuple[Tensor, Tensor]:
-    """Windowed frames added up (batch, samples), and the window's energy there (samples,)."""
-    window = torch.hann_window(spec.fft_size, device=spectrum.device)
-    pieces = torch.fft.irfft(spectrum, n=spec.fft_size, dim=1) * window[:, None]
-    frames = spectrum.shape[-1]
-    length = (frames - 1) * spec.hop_samples + spec.fft_size
-    sizes = {"output_size": (1, length), "kernel_size": (1, spec.fft_size), "stride": (1, spec.hop_samples)}
-    audio = functional.fold(pieces, **sizes)[:, 0, 0]
-    energy = functional.fold(window.square()[None, :, None].expand(1, -1, frames), **sizes)[0, 0, 0]
-    return audio, energy
-
-
-def inverse_stft(
-    spectrum: Complex[Tensor, "batch bins frames"], *, spec: MelSpec = MEL
-) -> Float[Tensor, "batch samples"]:
-    """Audio of which `spectrum` is the transform in the framing of `ondes.representations.mel`.
-
-    Least squares over overlapping frames (Griffin and Lim 1984, equation 6); samples at the edges, of which only a part
-    of the frames is kept, are divided by the window energy that is there.
-
-    Args:
-        spectrum: Complex spectrogram with fft_size / 2 + 1 bins.
-        spec: The framing.
-
-    Returns:
-        frames * hop samples.
-    """
-    audio, energy = overlap_add(spectrum, spec=spec)
-    kept = slice(spec.edge_samples, audio.shape[-1] - spec.edge_samples)
-    return audio[:, kept] / energy[kept].clamp(min=LEAST_ENERGY)
-
-
-class OverlapAdd:
-    """`inverse_stft` of frames that arrive in pieces: both channels, to the very last sample of the whole.
-
-    Args:
-        spec: The framing.
-        device: Where the frames are.
-    """
-
-    def __init__(self, spec: MelSpec, device: torch.device) -> None:
-        self.spec = spec
-        self.audio = torch.zeros(2, spec.fft_size - spec.hop_samples, device=device)
-        self.energy = torch.zeros(spec.fft_size - spec.hop_samples, device=device)
-        self.skip = spec.edge_samples
-
-    def push(self, spectrum: Complex[Tensor, "2 bins frames"]) -> Float[Tensor, "2 samples"]:
-        """Samples that no later frame reaches."""
-        samples, energy = overlap_add(spectrum, spec=self.spec)
-        samples[:, : self.audio.shape[-1]] += self.audio
-        energy[: len(self.energy)] += self.energy
-        ready = spectrum.shape[-1] * self.spec.hop_samples
-        self.audio, self.energy = samples[:, ready:], energy[ready:]
-        whole = samples[:, :ready] / energy[:ready].clamp(min=LEAST_ENERGY)
-        begin, self.skip = min(self.skip, ready), max(0, self.skip - ready)
-        return whole[:, begin:]
-
-    def finish(self) -> Float[Tensor, "2 samples"]:
-        """The rest, once all frames are there."""
-        rest = self.audio / self.energy.clamp(min=LEAST_ENERGY)
-        return rest[:, self.skip : rest.shape[-1] - self.spec.edge_samples]
-
-
 class BinPredictions(NamedTuple):
     """What the network says of every bin of every frame, all (batch, ..., bins, frames).
 
@@ -127,18 +65,18 @@ class BinPredictions(NamedTuple):
         carry: Complex factors on the phasors of the frame before, at the bin below, the bin itself and the bin above:
             (batch, 3, tonal bins, frames).
         fresh: Complex phasor that needs no past, as an onset has it: (batch, tonal bins, frames).
-        spread: Expected phasor of left over right; its length is their coherence:
-            (batch, tonal bins, frames).
+        spread: Expected phasor of left over right; its length is their coherence: (batch, bins, frames). None for
+            mono.
     """
 
     log_magnitude: Tensor
     carry: Tensor
     fresh: Tensor
-    spread: Tensor
+    spread: Tensor | None
 
     def frames(self, wanted: slice) -> BinPredictions:
         """The predictions of some frames only."""
-        return BinPredictions(*(part[..., wanted] for part in self))
+        return BinPredictions(*(None if part is None else part[..., wanted] for part in self))  # pyright: ignore[reportArgumentType]
 
 
 def to_unit(phasors: Tensor) -> Tensor:
@@ -173,7 +111,7 @@ def centre_turns(bins: int, spec: MelSpec) -> Tensor:
 
 
 class Vocoder(ModelMixin, ConfigMixin):
-    """Stereo log-mel spectrogram in, stereo audio out, both channels in one pass.
+    """Log-mel spectrogram in, audio out, both channels of stereo in one pass.
 
     A Vocos-like network (Siuzdak 2023, arXiv 2306.00814): ConvNeXt blocks at the frame rate, a head that describes
     each bin, one inverse transform. It differs where music differs from speech:
@@ -195,6 +133,7 @@ class Vocoder(ModelMixin, ConfigMixin):
         hop_samples: Samples from frame to frame.
         bands: Mel bands.
         tonal_bins: Bins whose phases are predicted; those above, mostly noise in music, take a random walk.
+        channels: 2 for stereo, 1 for mono.
     """
 
     config_name = "config.json"
@@ -213,21 +152,23 @@ class Vocoder(ModelMixin, ConfigMixin):
         hop_samples: int = 512,
         bands: int = 128,
         tonal_bins: int = 512,
+        channels: int = 2,
     ) -> None:
         super().__init__()
         self.spec = MelSpec(sample_rate_hz, fft_size, hop_samples, bands)
-        self.tonal_bins = tonal_bins
+        self.tonal_bins, self.channels = tonal_bins, channels
         self.bins = fft_size // 2 + 1
         self.reach_frames = (blocks + 1) * (kernel_frames // 2)
         """Frames on either side that can change the predictions for a frame."""
-        self.enter = nn.Conv1d(2 * bands, width, kernel_frames, padding=kernel_frames // 2)
+        self.enter = nn.Conv1d(channels * bands, width, kernel_frames, padding=kernel_frames // 2)
         self.enter_norm = nn.LayerNorm(width, eps=1e-6)
         self.stack = nn.ModuleList(
             ConvNeXtBlock(width, hidden, kernel_frames=kernel_frames, scale=1 / blocks) for _ in range(blocks)
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.gain = nn.Linear(width, 2 * self.bins)
-        self.phasors = nn.Linear(width, 2 * 5 * tonal_bins)
+        self.gain = nn.Linear(width, channels * self.bins)
+        self.phasors = nn.Linear(width, 2 * 4 * tonal_bins)
+        self.spread = nn.Linear(width, 2 * self.bins) if channels == 2 else None
         self.register_buffer("interpolate", mel_inverse(self.spec), persistent=False)
         self.register_buffer(
             "turns", torch.view_as_real(centre_turns(tonal_bins, self.spec)), persistent=False
@@ -236,8 +177,13 @@ class Vocoder(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.gain.bias)
         nn.init.normal_(self.phasors.weight, std=0.002)
         nn.init.zeros_(self.phasors.bias)
+        if self.spread is not None:
+            nn.init.normal_(self.spread.weight, std=0.002)
+            nn.init.zeros_(self.spread.bias)
+            with torch.no_grad():
+                self.spread.bias[2 * tonal_bins :: 2] = COHERENCE_AT_FIRST
 
-    def predict(self, log_mel: Float[Tensor, "batch 2 bands frames"]) -> BinPredictions:
+    def predict(self, log_mel: Float[Tensor, "batch channels bands frames"]) -> BinPredictions:
         """Magnitudes, phase advances and coherence of every bin."""
         batch, _, _, frames = log_mel.shape
         features = self.enter(((log_mel - LOG_MEL_CENTRE) / LOG_MEL_SCALE).flatten(1, 2))
@@ -245,17 +191,21 @@ class Vocoder(ModelMixin, ConfigMixin):
         for block in self.stack:
             features = block(features)
         features = self.norm(features.transpose(1, 2))
-        gain = self.gain(features).float().view(batch, frames, 2, self.bins).permute(0, 2, 3, 1)
+        gain = self.gain(features).float().view(batch, frames, self.channels, self.bins).permute(0, 2, 3, 1)
         envelope = (self.interpolate @ log_mel.float().exp()).clamp(min=1e-7)
         phasors = (
-            self.phasors(features).float().view(batch, frames, 5, self.tonal_bins, 2).permute(0, 2, 3, 1, 4)
+            self.phasors(features).float().view(batch, frames, 4, self.tonal_bins, 2).permute(0, 2, 3, 1, 4)
         )
         phasors = torch.view_as_complex(phasors.contiguous())
+        spread = None
+        if self.spread is not None:
+            spread = self.spread(features).float().view(batch, frames, self.bins, 2).transpose(1, 2)
+            spread = torch.view_as_complex(spread.contiguous())
         return BinPredictions(
             envelope.log() + LOG_GAIN_LIMIT * torch.tanh(gain / LOG_GAIN_LIMIT),
             phasors[:, :3] * torch.view_as_complex(self.turns)[:, None],
             phasors[:, 3],
-            phasors[:, 4],
+            spread,
         )
 
     def integrate(self, predictions: BinPredictions, before: Tensor | None = None) -> Tensor:
@@ -273,7 +223,7 @@ class Vocoder(ModelMixin, ConfigMixin):
         return torch.stack(out, -1)
 
     def spectrum(self, predictions: BinPredictions, phasors: Tensor, *, start_frame: int = 0) -> Tensor:
-        """Complex spectrogram (batch, 2, bins, frames).
+        """Complex spectrogram (batch, channels, bins, frames).
 
         Args:
             predictions: Of the frames.
@@ -282,29 +232,51 @@ class Vocoder(ModelMixin, ConfigMixin):
         """
         magnitude = predictions.log_magnitude.exp()
         frames = magnitude.shape[-1]
-        tonal, rest = magnitude.split([self.tonal_bins, self.bins - self.tonal_bins], 2)
-        scatter = position_walk(self.tonal_bins, start_frame, frames, purpose="scatter").to(magnitude.device)
-        coherence = predictions.spread.abs().clamp(1e-3, 1 - 1e-4)
-        difference = predictions.spread.angle() + (-2 * coherence.log()).sqrt() * scatter
+        noise = self._noise_phasors(start_frame, frames).to(magnitude.device)
+        middle = torch.cat([phasors, noise.expand(len(phasors), -1, -1)], 1)[:, None]
+        if predictions.spread is None:
+            return magnitude * middle
+        difference = self._channel_difference(predictions.spread, start_frame)
         # The louder channel dominates the phase of the sum, so the softer one takes more of the difference.
-        share = tonal / tonal.sum(1, keepdim=True)
+        share = magnitude / magnitude.sum(1, keepdim=True)
         angles = torch.stack([difference * share[:, 1], -difference * share[:, 0]], 1)
-        tonal = tonal * phasors[:, None] * torch.polar(torch.ones_like(angles), angles)
-        return torch.cat([tonal, rest * self._noise_phasors(start_frame, frames).to(rest.device)], 2)
+        return magnitude * middle * torch.polar(torch.ones_like(angles), angles)
+
+    def _channel_difference(self, spread: Tensor, start_frame: int) -> Tensor:
+        """Angles of left over right (batch, bins, frames) whose mean phasors are `spread`."""
+        frames = spread.shape[-1]
+        scatter = [
+            position_walk(self.tonal_bins, start_frame, frames, knot_frames=TONE_KNOT_FRAMES, purpose="tone"),
+            position_walk(
+                self.bins - self.tonal_bins,
+                start_frame,
+                frames,
+                knot_frames=NOISE_KNOT_FRAMES,
+                purpose="side",
+            ),
+        ]
+        coherence = spread.abs().clamp(1e-3, 1 - 1e-4)
+        return spread.angle() + (-2 * coherence.log()).sqrt() * torch.cat(scatter).to(spread.device)
 
     def _noise_phasors(self, start_frame: int, frames: int) -> Tensor:
-        """Phasors (2, bins, frames) of the bins above the tonal ones: turning at their centre, and wandering."""
+        """Phasors (bins, frames) of the bins above the tonal ones: turning at their centre, and wandering."""
         bins = torch.arange(self.tonal_bins, self.bins)
         positions = torch.arange(start_frame, start_frame + frames)
         turns = (bins[:, None] * positions) % (self.spec.fft_size // self.spec.hop_samples)
         turn = turns * (2 * math.pi * self.spec.hop_samples / self.spec.fft_size)
-        count = len(bins)
-        middle = position_walk(count, start_frame, frames, purpose="middle")
-        side = position_walk(count, start_frame, frames, purpose="side")
-        angles = turn + math.pi * torch.stack([middle + NOISE_WIDTH * side, middle - NOISE_WIDTH * side])
+        walk = position_walk(len(bins), start_frame, frames, knot_frames=NOISE_KNOT_FRAMES, purpose="middle")
+        angles = turn + math.pi * walk
         return torch.polar(torch.ones_like(angles), angles)
 
-    def forward(self, log_mel: Float[Tensor, "batch 2 bands frames"]) -> Float[Tensor, "batch 2 samples"]:
+    def analyse(
+        self, samples: Float[Tensor, "batch channels time"]
+    ) -> tuple[Float[Tensor, "batch channels bands frames"], Float[Tensor, "batch channels samples"]]:
+        """The log-mel of audio, and the samples that the network should make of it: what training needs."""
+        return to_log_mel(samples, spec=self.spec), samples
+
+    def forward(
+        self, log_mel: Float[Tensor, "batch channels bands frames"]
+    ) -> Float[Tensor, "batch channels samples"]:
         """Audio of a log-mel spectrogram.
 
         Args:
@@ -320,18 +292,20 @@ class Vocoder(ModelMixin, ConfigMixin):
         return VocoderStream(self)
 
 
-def position_walk(bins: int, start_frame: int, frames: int, *, purpose: str) -> Float[Tensor, "bins frames"]:
+def position_walk(
+    bins: int, start_frame: int, frames: int, *, knot_frames: int, purpose: str
+) -> Float[Tensor, "bins frames"]:
     """Unit-variance noise, smooth in time, that depends on the position in the piece and the purpose alone.
 
-    Independent normal values every `KNOT_FRAMES`, blended with cosine weights whose squares sum to one.
+    Independent normal values every `knot_frames`, blended with cosine weights whose squares sum to one.
     """
-    first, offset = divmod(start_frame, KNOT_FRAMES)
-    knots = range(first, first + (offset + frames) // KNOT_FRAMES + 2)
+    first, offset = divmod(start_frame, knot_frames)
+    knots = range(first, first + (offset + frames) // knot_frames + 2)
     seeds = [zlib.crc32(f"{purpose}/{knot}".encode()) for knot in knots]
     values = torch.stack(
         [torch.randn(bins, generator=torch.Generator().manual_seed(seed)) for seed in seeds], 1
     )
-    places = (torch.arange(frames) + offset) / KNOT_FRAMES
+    places = (torch.arange(frames) + offset) / knot_frames
     left = places.long()
     angle = (places - left) * (math.pi / 2)
     return values[:, left] * angle.cos() + values[:, left + 1] * angle.sin()
@@ -352,15 +326,15 @@ class VocoderStream:
     def __init__(self, vocoder: Vocoder) -> None:
         self.vocoder = vocoder
         spec = vocoder.spec
-        self.mel = torch.zeros(2, spec.bands, 0, device=vocoder.device)
+        self.mel = torch.zeros(vocoder.channels, spec.bands, 0, device=vocoder.device)
         self.first, self.done = 0, 0
         self.phasors: Tensor | None = None
-        self.overlap = OverlapAdd(spec, vocoder.device)
+        self.overlap = OverlapAdd(spec, vocoder.device, channels=vocoder.channels)
 
     @torch.no_grad()
     def push(
-        self, log_mel: Float[Tensor, "2 bands frames"], *, last: bool = False
-    ) -> Float[Tensor, "2 samples"]:
+        self, log_mel: Float[Tensor, "channels bands frames"], *, last: bool = False
+    ) -> Float[Tensor, "channels samples"]:
         """The audio that is certain now.
 
         Args:
@@ -369,7 +343,7 @@ class VocoderStream:
         """
         self.mel = torch.cat([self.mel, log_mel], -1)
         end = self.first + self.mel.shape[-1]
-        out = [self.mel.new_zeros(2, 0)]
+        out = [self.mel.new_zeros(len(self.mel), 0)]
         while self.done + BLOCK_FRAMES + self.vocoder.reach_frames <= end:
             out.append(self._block(self.done + BLOCK_FRAMES))
         if last:

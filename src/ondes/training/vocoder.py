@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import lightning
 import numpy as np
@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from ondes.audio import Audio
 from ondes.diffusion.noise import position_seed
 from ondes.models.discriminator import Discriminator
+from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.griffin_lim import transform
-from ondes.models.vocoder import BinPredictions, Vocoder, inverse_stft, predict_phasors, to_unit
-from ondes.representations.mel import MEL, to_log_mel
+from ondes.models.overlap_add import inverse_stft
+from ondes.models.vocoder import BinPredictions, Vocoder, predict_phasors, to_unit
 from ondes.training.callbacks import averaged
 from ondes.training.schedule import warm_up_cosine
 from ondes.training.windows import own_numbers, read_rows
@@ -37,10 +38,10 @@ STFT_SIZES = (512, 1024, 2048)
 
 
 class RandomAudio(IterableDataset[Tensor]):
-    """Endless batches of stereo audio (batch, 2, samples); batch k is a function of the seed and k.
+    """Endless batches of audio (batch, channels, samples); batch k is a function of the seed and k.
 
     Args:
-        pieces: int16 arrays (2, time).
+        pieces: int16 arrays (channels, time).
         batch: Windows in a batch.
         samples: Length of a window.
         seed: Of the run.
@@ -82,7 +83,9 @@ class RenderedAudio(lightning.LightningDataModule):
     Args:
         folders: Folders that 'ondes data render' wrote.
         batch: Windows in a batch.
-        frames: Mel frames in a window.
+        samples: Length of a window.
+        sample_rate_hz: Rate of the audio; what has another one is resampled once.
+        channels: 2 for stereo, 1 for mono.
         validation_batches: Batches of the validation split, always the same.
         seed: Of the cuts.
         workers: Processes that cut windows beside the training.
@@ -92,7 +95,9 @@ class RenderedAudio(lightning.LightningDataModule):
         self,
         folders: list[Path],
         batch: int = 8,
-        frames: int = 80,
+        samples: int = 80 * 512,
+        sample_rate_hz: int = 44_100,
+        channels: Literal[1, 2] = 2,
         validation_batches: int = 4,
         seed: int = 0,
         workers: int = 0,
@@ -107,13 +112,12 @@ class RenderedAudio(lightning.LightningDataModule):
         for split in ("train", "validation"):
             if split not in self.pieces:
                 rows = read_rows(self.folders, split)
-                self.pieces[split] = [read_int16(folder / row["audio"]) for folder, row in rows]
+                layout = {name: self.hparams[name] for name in ("sample_rate_hz", "channels")}
+                self.pieces[split] = [read_int16(folder / row["audio"], **layout) for folder, row in rows]
 
     def _windows(self, split: str, *, seed: int, first: int = 0) -> RandomAudio:
-        samples = self.hparams["frames"] * MEL.hop_samples
-        return RandomAudio(
-            self.pieces[split], batch=self.hparams["batch"], samples=samples, seed=seed, first=first
-        )
+        settings = {name: self.hparams[name] for name in ("batch", "samples")}
+        return RandomAudio(self.pieces[split], seed=seed, first=first, **settings)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Endless batches from the module's step on."""
@@ -128,9 +132,11 @@ class RenderedAudio(lightning.LightningDataModule):
         return DataLoader(fixed, batch_size=None)  # pyright: ignore[reportArgumentType]
 
 
-def read_int16(file: Path) -> np.ndarray:
-    """Stereo audio of a file as int16 (2, time)."""
-    samples = Audio.read(file).to_stereo().samples
+def read_int16(file: Path, *, sample_rate_hz: int, channels: int) -> np.ndarray:
+    """Audio of a file as int16 (channels, time)."""
+    samples = Audio.read(file).resample(sample_rate_hz).to_stereo().samples
+    if channels == 1:
+        samples = samples.mean(0, keepdims=True)
     return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 
@@ -148,7 +154,7 @@ class VocoderTraining(lightning.LightningModule):
         warm_up_steps: Steps of its rise.
         free_from: Step at which the second stage begins.
         free_frames: Frames of a window that are decoded freely.
-        adversarial_weight: Of the discriminator's loss.
+        adversarial_weight: Of the discriminator's loss; at 0 there is no discriminator.
         start_from: A saved vocoder whose weights to begin with.
         ema_decay: Of the averaged weights, which are what a run saves.
         seed: Of the noise.
@@ -156,7 +162,7 @@ class VocoderTraining(lightning.LightningModule):
 
     def __init__(
         self,
-        model: Vocoder,
+        model: Vocoder | FramedVocoder,
         learning_rate: float = 1.5e-3,
         warm_up_steps: int = 100,
         free_from: int = 2000,
@@ -176,7 +182,7 @@ class VocoderTraining(lightning.LightningModule):
 
     @property
     def steps_done(self) -> int:
-        """Batches seen; the trainer's own count runs twice as fast where there are two optimisers."""
+        """Batches seen."""
         return int(self.step)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -190,30 +196,37 @@ class VocoderTraining(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """Begin with saved weights, if there are any."""
         if self.start_from is not None and self.steps_done == 0:
-            self.model.load_state_dict(Vocoder.from_pretrained(self.start_from).state_dict())
+            saved = type(self.model).from_pretrained(self.start_from, low_cpu_mem_usage=False)
+            self.model.load_state_dict(saved.state_dict())
 
     def training_step(self, batch: Tensor) -> None:
         """One step of the vocoder, and in the second stage one of the discriminator."""
         generator = torch.Generator().manual_seed(
             position_seed(self.hparams["seed"], "step", self.steps_done)
         )
-        critic_optimiser = cast(Any, self.optimizers())[1]
-        predictions, losses = self._regression(self.model, batch, generator)
-        loss = losses["magnitude"] + 2 * losses["phase"] + 0.05 * losses["onset"] + losses["stereo"]
+        predictions, target, losses = self._regression(self.model, batch, generator)
+        loss = losses["magnitude"] + 2 * losses["phase"] + 0.05 * losses["onset"] + losses.get("stereo", 0)
         if self.steps_done >= self.hparams["free_from"]:
-            truth, made = self._decoded(batch, predictions)
+            truth, made = self._decoded(target, predictions)
             losses["stft"] = stft_loss(made, truth)
-            critic_optimiser.zero_grad()
-            losses["critic"] = critic_loss(self.discriminator(made.detach()), self.discriminator(truth))
-            self.manual_backward(losses["critic"])
-            critic_optimiser.step()
-            losses["fooled"], losses["features"] = generator_losses(
-                self.discriminator(made), self.discriminator(truth)
-            )
             loss = loss + losses["stft"]
-            loss = loss + self.hparams["adversarial_weight"] * (losses["fooled"] + 2 * losses["features"])
+            if self.hparams["adversarial_weight"] > 0:
+                loss = loss + self.hparams["adversarial_weight"] * self._adversarial(made, truth, losses)
         self._step(loss)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+
+    def _adversarial(self, made: Tensor, truth: Tensor, losses: dict[str, Tensor]) -> Tensor:
+        """One step of the discriminator, and the loss that it puts on the vocoder."""
+        critic_optimiser = cast(Any, self.optimizers())[1]
+        critic_optimiser.zero_grad()
+        losses["critic"] = critic_loss(self.discriminator(made.detach()), self.discriminator(truth))
+        self.manual_backward(losses["critic"])
+        # Not Lightning's own step, which would count this as another step of the training.
+        critic_optimiser.optimizer.step()
+        losses["fooled"], losses["features"] = generator_losses(
+            self.discriminator(made), self.discriminator(truth)
+        )
+        return losses["fooled"] + 2 * losses["features"]
 
     def _step(self, loss: Tensor) -> None:
         optimiser = cast(Any, self.optimizers())[0]
@@ -233,34 +246,39 @@ class VocoderTraining(lightning.LightningModule):
         """Regression losses of the averaged weights, and the STFT loss of what they decode."""
         generator = torch.Generator().manual_seed(position_seed("validation", number))
         model = cast(Vocoder, self.average.module)
-        predictions, losses = self._regression(model, batch, generator)
-        truth, made = self._decoded(batch, predictions)
+        predictions, target, losses = self._regression(model, batch, generator)
+        truth, made = self._decoded(target, predictions)
         losses["stft"] = stft_loss(made, truth)
         self.log_dict({f"validation/{name}": value for name, value in losses.items()}, batch_size=len(batch))
 
     def sample_image(self) -> dict[str, Tensor]:
         """Log-mel of a validation window and of what the averaged vocoder makes of it, left channel."""
         batch = next(iter(self.trainer.val_dataloaders))  # pyright: ignore[reportCallIssue, reportArgumentType]
-        log_mel = to_log_mel(batch[:1].to(self.device))
-        made = cast(Vocoder, self.average.module)(log_mel)
-        return {"render": log_mel[0, 0].cpu(), "vocoder": to_log_mel(made)[0, 0].cpu()}
+        model = cast(Vocoder, self.average.module)
+        log_mel, target = model.analyse(batch[:1].to(self.device))
+        _, made = self._decoded(target, model.predict(log_mel), frames=log_mel.shape[-1])
+        heard, _ = model.analyse(made[None, : target.shape[1]])
+        return {"render": log_mel[0, 0].cpu(), "vocoder": heard[0, 0].cpu()}
 
     def _regression(
-        self, model: Vocoder, audio: Tensor, generator: torch.Generator
-    ) -> tuple[BinPredictions, dict[str, Tensor]]:
-        """Predictions for audio, and how far each is from its true spectrum."""
-        predictions = model.predict(to_log_mel(audio))
-        spectrum = transform(audio.flatten(0, 1), model.spec).unflatten(0, (-1, 2))
-        return predictions, bin_losses(predictions, spectrum, model.tonal_bins, generator)
+        self, model: Vocoder | FramedVocoder, audio: Tensor, generator: torch.Generator
+    ) -> tuple[BinPredictions, Tensor, dict[str, Tensor]]:
+        """Predictions for audio, the audio that they describe, and how far each is from its true spectrum."""
+        log_mel, target = model.analyse(audio)
+        predictions = model.predict(log_mel)
+        spectrum = transform(target.flatten(0, 1), model.spec).unflatten(0, target.shape[:2])
+        return predictions, target, bin_losses(predictions, spectrum, model.tonal_bins, generator)
 
-    def _decoded(self, audio: Tensor, predictions: BinPredictions) -> tuple[Tensor, Tensor]:
-        """True and freely decoded audio of the last frames, channels side by side (batch * 2, samples)."""
-        frames = min(self.hparams["free_frames"], predictions.fresh.shape[-1])
+    def _decoded(
+        self, audio: Tensor, predictions: BinPredictions, frames: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """True and freely decoded audio of the last frames, channels side by side (batch * channels, samples)."""
+        frames = min(frames or self.hparams["free_frames"], predictions.fresh.shape[-1])
         start = predictions.fresh.shape[-1] - frames
         part = predictions.frames(slice(start, None))
         spectrum = self.model.spectrum(part, self.model.integrate(part))
         made = inverse_stft(spectrum.flatten(0, 1), spec=self.model.spec)
-        return audio[..., start * MEL.hop_samples :].flatten(0, 1), made
+        return audio[..., start * self.model.spec.hop_samples :].flatten(0, 1), made
 
 
 def bin_losses(
@@ -270,7 +288,7 @@ def bin_losses(
 
     Args:
         predictions: Of the frames of the spectrum.
-        spectrum: True complex spectrogram (batch, 2, bins, frames).
+        spectrum: True complex spectrogram (batch, channels, bins, frames).
         tonal_bins: Bins whose phases are predicted.
         generator: Of the noise on the past that the network is shown.
     """
@@ -286,16 +304,19 @@ def bin_losses(
     past = functional.pad(shown, (1, 0))[..., :-1]
     predicted = predict_phasors(predictions.carry, predictions.fresh, past)
     loud = middle.abs().sqrt()
-    unit = to_unit(spectrum[:, :, :tonal_bins])
-    together = magnitude[:, 0, :tonal_bins].mul(magnitude[:, 1, :tonal_bins]).pow(0.25)
-    return {
+    losses = {
         "magnitude": (log_error * relative).mean(),
         "phase": weighted_distance(predicted, true_phasors, loud, slice(1, None)),
         "onset": weighted_distance(predictions.fresh, true_phasors, loud, slice(0, 1)),
-        "stereo": weighted_distance(
-            predictions.spread, unit[:, 0] * unit[:, 1].conj(), together, slice(None)
-        ),
     }
+    if predictions.spread is not None:
+        unit = to_unit(spectrum)
+        together = magnitude.prod(1).pow(0.25)
+        # The softest bins count a little too: few can be heard alone, but together they are the width of a sound.
+        together = 0.1 + together / (together.mean((1, 2), keepdim=True) + 1e-2)
+        spread = unit[:, 0] * unit[:, 1].conj()
+        losses["stereo"] = weighted_distance(predictions.spread, spread, together, slice(None))
+    return losses
 
 
 def weighted_distance(made: Tensor, truth: Tensor, weight: Tensor, frames: slice) -> Tensor:
