@@ -147,6 +147,15 @@ def test_files_that_cannot_be_read_are_refused_as_ever(tmp_path: Path) -> None:
         read_notes(tmp_path / "none.mid")
 
 
+def test_a_file_that_may_not_be_read_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        read_notes(SCORES[0])
+
+
 @pytest.mark.parametrize("path", SCORES, ids=lambda path: path.stem)
 def test_changed_bytes_are_scanned_as_they_are_read_one_by_one(path: Path) -> None:
     data, draw = path.read_bytes(), random.Random(3)

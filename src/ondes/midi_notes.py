@@ -19,6 +19,7 @@ from ondes.midi_file import (
     KEPT,
     KEY_SIGNATURE,
     MARKER,
+    MOST_BYTES,
     NOTE_OFF,
     NOTE_ON,
     PITCH_BEND,
@@ -47,15 +48,21 @@ def read_notes(source: ScoreSource) -> Notes:
     Raises:
         UserError: As `read_score` does.
     """
-    data = source
-    if isinstance(source, str | os.PathLike) and Path(source).is_file():
-        data = Path(source).read_bytes()
+    data = _content(Path(source)) if isinstance(source, str | os.PathLike) else source
     notes = _regular_notes(data) if isinstance(data, bytes) else None
     if notes is not None:
         return notes
     notes = to_notes(read_score(source))
     parts = tuple(_part(index, part.program, part.is_drum) for index, part in enumerate(notes.parts))
     return replace(notes, parts=parts)
+
+
+def _content(path: Path) -> bytes | None:
+    """A file's bytes; None where `read_score` has to say what is wrong with it."""
+    try:
+        return path.read_bytes() if path.is_file() and path.stat().st_size <= MOST_BYTES else None
+    except OSError:
+        return None
 
 
 def _regular_notes(data: bytes) -> Notes | None:
