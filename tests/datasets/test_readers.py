@@ -47,6 +47,20 @@ def test_unknown_kinds_and_options_are_refused(tmp_path):
         read_recordings("guitarset", tmp_path, "train", program="steel")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("guitarset", {"program": 999}, "program 999 for guitars; General MIDI has 0 to 127"),
+        ("slakh", {"seed": -1}, "seed -1 and 10 sub-mixes a song; give numbers from 0"),
+        ("slakh", {"submixes": -2}, "seed 0 and -2 sub-mixes a song"),
+        ("urmp", {"midi_folder": 2020}, "the option midi_folder is 2020; give a folder, such as ./2020"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tmp_path, kind, options, words):
+    with pytest.raises(UserError, match=words):
+        read_recordings(kind, tmp_path, "train", **options)
+
+
 @pytest.mark.parametrize("kind", READERS)
 def test_every_reader_names_a_folder_that_is_missing_and_a_split_that_is_unknown(tmp_path, kind):
     with pytest.raises(UserError, match="does not exist; give the folder that holds"):
@@ -71,6 +85,10 @@ def test_pairs_of_a_folder_are_split_by_folders_or_by_a_hash_of_their_names(tmp_
     (tmp_path / "deep").rename(tmp_path / "val" / "deep")
     assert len(read_recordings("folder", tmp_path, "validation")[0]) == 30
     assert read_recordings("folder", tmp_path, "train")[0] == []
+    write_tone(tmp_path / "beside.wav", seconds=0.01)
+    write_midi(tmp_path / "beside.mid", [(0, 240, 60)])
+    counts = [read_recordings("folder", tmp_path, split)[1].counts for split in ("train", "validation")]
+    assert counts == [{"in no folder of a split": 1}, {}]
 
 
 def test_rendered_pairs_are_read_by_their_manifest(tmp_path):

@@ -82,6 +82,12 @@ def test_numbers_that_are_no_notes_are_refused(row):
         notes_of_rows([row], [("a", 0, False)])
 
 
+@pytest.mark.parametrize("program", [-1, 128])
+def test_programs_that_general_midi_has_not_are_refused(program):
+    with pytest.raises(UserError, match="beyond program 0 to 127"):
+        notes_of_rows([(0.0, 1.0, 60, 100, 0)], [("a", program, False)])
+
+
 def test_notes_are_at_least_a_millisecond_long_and_none_is_a_rejection(tmp_path):
     assert notes_of_rows([(1.0, 1.0, 60, 100, 0)], [("a", 0, False)]).release_s.tolist() == [1.001]
     empty = Recording("x", "test", "train", (), (), lambda: notes_of_rows([], []))

@@ -101,6 +101,8 @@ def test_small_songs_without_groups_and_damaged_metadata_are_counted(tmp_path):
     recordings, rejections = read_slakh(tmp_path, "train")
     assert recordings == []
     assert rejections.counts == {"fewer than 4 programs": 1, "corrupt metadata": 1}
+    write_slakh(tmp_path, "Track00003", [*BAND[:3], (128, False)])
+    assert read_slakh(tmp_path, "train")[1].counts["corrupt metadata"] == 2
     with pytest.raises(UserError, match="is no Slakh2100"):
         read_slakh(tmp_path / "train", "train")
 

@@ -17,7 +17,8 @@ from ondes.score import read_score, to_notes
 def read_folder(folder: str | os.PathLike[str], split: str) -> tuple[list[Recording], Rejections]:
     """Pairs such as `a/song.wav` and `a/song.mid`, at any depth.
 
-    Where the folder has folders named after splits, these are the splits; otherwise works are split by a hash of
+    Where the folder has folders named after splits, these are the splits, and what lies beside them is counted as left
+    out of the training split; otherwise works are split by a hash of
     their names: 5 % validation, 10 % test.
 
     Args:
@@ -39,6 +40,8 @@ def read_folder(folder: str | os.PathLike[str], split: str) -> tuple[list[Record
     for stem in sorted(audio | midi):
         name = stem.relative_to(root).as_posix()
         own = SPLIT_NAMES.get(name.split("/")[0]) if sorted_out else split_of(stem.name)
+        if own is None and split == "train":  # counted once, though every split leaves it out
+            rejections.add("folder", name, "in no folder of a split")
         if own != split:
             continue
         if stem not in audio or stem not in midi:

@@ -41,9 +41,11 @@ def read_guitarset(
         program: General MIDI program of the notes; the official models were trained with 24.
 
     Raises:
-        UserError: If the folder is no GuitarSet, or the split is unknown.
+        UserError: If the folder is no GuitarSet, there is no such program, or the split is unknown.
     """
     split = checked_split(split)
+    if not 0 <= program <= 127:
+        raise UserError(f"program {program} for guitars; General MIDI has 0 to 127, give 24 or 25")
     root = find_root(folder, "GuitarSet", ["annotation/*.jams"], inner="*")
     rejections = Rejections()
     recordings = []

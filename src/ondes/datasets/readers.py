@@ -58,6 +58,8 @@ def read_recordings(
         default = inspect.signature(READERS[kind]).parameters[name].default
         if default is not None and type(value) is not type(default):
             raise UserError(f"{kind}: the option {name} is {value!r}; give something like {default!r}")
+        if default is None and not isinstance(value, str | os.PathLike):
+            raise UserError(f"{kind}: the option {name} is {value!r}; give a folder, such as ./{value}")
     return READERS[kind](folder, split, **options)
 
 

@@ -270,6 +270,8 @@ def notes_of_rows(
         raise UserError("notes at negative times or at none; repair the annotation")
     if ((table[:, 2] < 0) | (table[:, 2] > 127)).any():
         raise UserError("notes beyond pitch 0 to 127; repair the annotation")
+    if any(not 0 <= program <= 127 for _, program, _ in parts):
+        raise UserError("instruments beyond program 0 to 127; repair the annotation")
     table = table[np.lexsort((table[:, 2], table[:, 4], table[:, 0]))]
     part = table[:, 4].astype(np.int64)
     release_s = np.maximum(table[:, 1], table[:, 0] + LEAST_NOTE_S)

@@ -98,9 +98,11 @@ def read_slakh(
         cerberus: Whether to make mixes of the four groups.
 
     Raises:
-        UserError: If the folder is no Slakh, PyYAML is missing, or the split is unknown.
+        UserError: If the folder is no Slakh, PyYAML is missing, the split is unknown, or a number is negative.
     """
     split = checked_split(split)
+    if min(seed, submixes) < 0:
+        raise UserError(f"seed {seed} and {submixes} sub-mixes a song; give numbers from 0")
     patterns = [f"{name}/Track*/metadata.yaml" for name in ("train", "validation", "test")]
     root = find_root(folder, "Slakh2100", patterns, inner="slakh2100*")
     rejections = Rejections()
@@ -203,7 +205,7 @@ def _song(track: Path, rejections: Rejections) -> Song | None:
                 name,
                 track / "stems" / f"{name}.flac",
                 track / "MIDI" / f"{name}.mid",
-                0 if row["is_drum"] else int(row["program_num"]),
+                0 if row["is_drum"] else _program(row["program_num"]),
                 bool(row["is_drum"]),
             )
             for name, row in rendered
@@ -225,6 +227,12 @@ def _song(track: Path, rejections: Rejections) -> Song | None:
     complete = mix.is_file() and all(path.is_file() for path in audio)
     level = StemLevel(audio, mix) if complete else None
     return Song(track.name, tuple(usable), len(usable) == len(stems), mix, level)
+
+
+def _program(number: Any) -> int:
+    if not 0 <= int(number) <= 127:
+        raise ValueError(f"program {number}")
+    return int(number)
 
 
 def _read_stem(stem: Stem) -> Notes:
