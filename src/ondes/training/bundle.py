@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 
+from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.bundled import WEIGHTS, write_checksums
@@ -42,9 +43,11 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
-def bundle_vocoder(trained: Path, folder: Path, card: dict[str, Any]) -> None:
+def bundle_vocoder(
+    kind: type[Vocoder] | type[FramedVocoder], trained: Path, folder: Path, card: dict[str, Any]
+) -> None:
     """Put a trained vocoder into a folder of the package."""
-    model = Vocoder.from_pretrained(trained, low_cpu_mem_usage=False)
+    model = kind.from_pretrained(trained, low_cpu_mem_usage=False)
     parameters = halve(model)
     model.save_pretrained(folder)
     forget_origin(folder / "config.json")
@@ -71,6 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--denoiser", type=Path, help="model folder of a run of 'ondes train synth'")
     parser.add_argument("--vocoder", type=Path, help="model folder of a run of 'ondes train vocoder'")
+    parser.add_argument(
+        "--framed-vocoder", type=Path, help="the same of one at 16 kHz (configs/vocoder_16k_small.yaml)"
+    )
     parser.add_argument("--sampler", default="euler", help="sampler of the saved pipeline")
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="default temperature of the saved pipeline"
@@ -80,13 +86,18 @@ def main() -> None:
     )
     parser.add_argument("--synth-card", type=Path, help="JSON to put on the synthesiser's card")
     parser.add_argument("--vocoder-card", type=Path, help="JSON to put on the vocoder's card")
+    parser.add_argument("--framed-vocoder-card", type=Path, help="JSON to put on the 16 kHz vocoder's card")
     choice = parser.parse_args()
     if choice.denoiser:
         card = json.loads(choice.synth_card.read_text())
         settings = {"default_temperature": choice.temperature, "gain_db": choice.gain_db}
         bundle_synthesiser(choice.denoiser, WEIGHTS / "synth-small", card, sampler=choice.sampler, **settings)
     if choice.vocoder:
-        bundle_vocoder(choice.vocoder, WEIGHTS / "vocoder-small", json.loads(choice.vocoder_card.read_text()))
+        card = json.loads(choice.vocoder_card.read_text())
+        bundle_vocoder(Vocoder, choice.vocoder, WEIGHTS / "vocoder-small", card)
+    if choice.framed_vocoder:
+        card = json.loads(choice.framed_vocoder_card.read_text())
+        bundle_vocoder(FramedVocoder, choice.framed_vocoder, WEIGHTS / "vocoder-16k-small", card)
 
 
 if __name__ == "__main__":
