@@ -12,12 +12,12 @@ import msgpack
 import numpy as np
 import pytest
 import torch
-from t5x_layout import packed, store_inside, write_index, write_t5x
 
 from ondes.checkpoints.spectrogram_parts import CONTEXT, DECODER, NOTES, PUBLIC_SCHEDULER
 from ondes.checkpoints.t5x import find_t5x, read_t5x
 from ondes.errors import UserError
 from spectrogram_layout import CONFIGS, assert_golden
+from t5x_layout import packed, store_inside, write_index, write_t5x
 
 
 def settings(network: Any) -> dict[str, Any]:
