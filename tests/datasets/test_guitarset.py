@@ -72,6 +72,8 @@ def test_what_is_no_guitarset_is_refused_and_missing_audio_is_counted(tmp_path):
     path.write_text('{"annotations": []}')
     with pytest.raises(UserError, match="no annotation of namespace note_midi"):
         read_strings(path)
-    path.write_text("[]")
-    with pytest.raises(UserError, match="is no JAMS file"):
-        read_strings(path)
+    endless = {"time": 0, "duration": 1, "value": float("inf")}
+    for jams in ([], {"annotations": [{"namespace": "note_midi", "data": [endless]}]}):
+        path.write_text(json.dumps(jams))
+        with pytest.raises(UserError, match="is no JAMS file"):
+            read_strings(path)

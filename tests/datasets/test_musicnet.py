@@ -61,6 +61,7 @@ def test_what_is_no_musicnet_is_refused(tmp_path):
     with pytest.raises(UserError, match="unknown rule 'offical' of splits; did you mean 'official'"):
         read_musicnet(tmp_path, "train", splits="offical")
     labels = tmp_path / "train_labels" / "1727.csv"
-    labels.write_text("start,end\n0,1\n")
-    with pytest.raises(UserError, match="is no MusicNet label file"):
-        read_labels(labels)
+    for damaged in ("start,end\n0,1\n", "start_time\n" + "1" * 200_000):
+        labels.write_text(damaged)
+        with pytest.raises(UserError, match="is no MusicNet label file"):
+            read_labels(labels)

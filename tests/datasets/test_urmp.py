@@ -79,6 +79,7 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     (recording,), _ = read_urmp(tmp_path, "train")
     with pytest.raises(UserError, match="unknown instrument 'xx'"):
         recording.load_notes()
-    (tmp_path / "03_Dance_fl_xx" / "Notes_1_fl_03_Dance.txt").write_text("0.1 loud 0.2\n")
-    with pytest.raises(UserError, match="line 1 is not onset, pitch and duration"):
-        recording.load_notes()
+    for pitch in ("loud", "0", "inf"):
+        (tmp_path / "03_Dance_fl_xx" / "Notes_1_fl_03_Dance.txt").write_text(f"0.1 {pitch} 0.2\n")
+        with pytest.raises(UserError, match="line 1 is not onset, pitch and duration"):
+            recording.load_notes()

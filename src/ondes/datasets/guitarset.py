@@ -79,7 +79,7 @@ def read_strings(path: Path, program: int = STEEL_GUITAR) -> Notes:
             for index, string in enumerate(strings)
             for time_s, duration_s, value in _observations(string["data"])
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is no JAMS file of GuitarSet ({error!r})") from None
     if not strings:
         raise UserError(f"{path} has no annotation of namespace note_midi")

@@ -80,7 +80,7 @@ def read_labels(path: Path) -> Notes:
                 (int(row["start_time"]), int(row["end_time"]), int(row["note"]), int(row["instrument"]) - 1)
                 for row in csv.DictReader(file)
             ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is no MusicNet label file ({error})") from None
     programs = sorted({program for *_, program in found})
     part = {program: index for index, program in enumerate(programs)}

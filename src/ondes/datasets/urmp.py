@@ -126,7 +126,7 @@ def read_annotations(paths: tuple[Path, ...], sax: int = SAXOPHONES[0]) -> Notes
             try:
                 onset_s, pitch_hz, duration_s = map(float, line.replace(",", " ").split())
                 pitch = round(69 + 12 * math.log2(pitch_hz / 440))
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise UserError(f"{path}: line {number} is not onset, pitch and duration: {line!r}") from None
             rows.append((onset_s, onset_s + duration_s, pitch, PLAIN_VELOCITY, index))
     return notes_of_rows(rows, parts)
