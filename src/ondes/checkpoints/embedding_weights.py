@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ondes.checkpoints.restricted_pickle import read_torch
 from ondes.checkpoints.tensor_bundle import read_tensor_bundle
 from ondes.errors import UserError
 from ondes.models.aisfx import AiSFX
@@ -130,16 +131,14 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
 
 
 def _load(file: Path) -> Any:
-    try:
-        if file.suffix == ".safetensors":
+    if file.suffix == ".safetensors":
+        try:
             return load_file(file)
-        renamed: list[Any] = [(NUMBERS[0], "numpy.core.multiarray.scalar"), *NUMBERS]
-        with torch.serialization.safe_globals(renamed):
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, SafetensorError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{file} cannot be read as weights ({_first_line(error)})") from error
-    except Exception as error:  # pickle.UnpicklingError has no other base
-        raise UserError(f"{file} holds more than tensors and is refused ({_first_line(error)})") from error
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{file} cannot be read as weights ({_first_line(error)})") from error
+    renamed: list[Any] = [(NUMBERS[0], "numpy.core.multiarray.scalar"), *NUMBERS]
+    with torch.serialization.safe_globals(renamed):
+        return read_torch(file)
 
 
 def _first_line(error: Exception) -> str:

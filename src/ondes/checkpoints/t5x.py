@@ -250,9 +250,8 @@ def _head_channels(place: Path) -> int:
     """Channels of an attention head by the `config.gin` in the folder or the one above."""
     for file in (place / GIN, place.parent / GIN):
         if file.is_file():
-            found = re.findall(
-                r"^\s*(?:\S*T5Config\.)?head_dim\s*=\s*(\d+)", file.read_text("utf-8"), re.MULTILINE
-            )
+            text = file.read_text("utf-8", errors="replace")
+            found = re.findall(r"^\s*(?:\S*T5Config\.)?head_dim\s*=\s*(\d+)", text, re.MULTILINE)
             if found and int(found[-1]) > 0:
                 return int(found[-1])
     return 64
