@@ -23,6 +23,11 @@ def averaged(model: nn.Module, *, decay: float) -> AveragedModel:
     return average.requires_grad_(False)  # or several processes would wait for its gradients
 
 
+def step_done(trainer: lightning.Trainer, batch_idx: int) -> bool:
+    """Whether a batch was the last that its step waited for: several have one step where gradients accumulate."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
 class SaveModel(lightning.Callback):
     """Writes the averaged model, ready for `from_pretrained`, beside the checkpoints.
 
@@ -35,10 +40,15 @@ class SaveModel(lightning.Callback):
         self.folder, self.every_n_steps = folder, every_n_steps
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Save now and then."""
-        if trainer.global_step % self.every_n_steps == 0:
+        if trainer.global_step % self.every_n_steps == 0 and step_done(trainer, batch_idx):
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -57,17 +67,17 @@ class SaveModel(lightning.Callback):
 class SpeedReport(lightning.Callback):
     """Logs samples a second and the floating-point operations a second reached.
 
-    Operations of one step are counted by torch's own counter, once, at `count_step` after the start.
+    Operations of one batch are counted by torch's own counter, once, at `count_step` after the start.
     """
 
     def __init__(self, *, every_n_steps: int = 50, count_step: int = 2) -> None:
         self.every_n_steps, self.count_step = every_n_steps, count_step
-        self.flops_per_step = 0.0
+        self.flops_per_batch = 0.0
         self._counter: FlopCounterMode | None = None
         self._since: tuple[float, int] = (time.perf_counter(), 0)
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Count the operations of one step in every phase of the training."""
+        """Count the operations of one batch in every phase of the training."""
         if trainer.global_step % (self.every_n_steps * 10) == self.count_step:
             self._counter = FlopCounterMode(display=False)
             self._counter.__enter__()
@@ -83,13 +93,14 @@ class SpeedReport(lightning.Callback):
         """Log the speed since the last time."""
         if self._counter is not None:
             self._counter.__exit__(None, None, None)
-            self.flops_per_step, self._counter = float(self._counter.get_total_flops()), None
-        if trainer.global_step % self.every_n_steps == 0:
+            self.flops_per_batch, self._counter = float(self._counter.get_total_flops()), None
+        if trainer.global_step % self.every_n_steps == 0 and step_done(trainer, batch_idx):
             now, step = time.perf_counter(), trainer.global_step
-            steps_per_s = (step - self._since[1]) / (now - self._since[0])
+            batches = (step - self._since[1]) * trainer.accumulate_grad_batches
+            batches_per_s = batches / (now - self._since[0])
             self._since = (now, step)
-            pl_module.log("speed/windows_per_s", steps_per_s * len(batch[0]), batch_size=1)
-            pl_module.log("speed/tflops", steps_per_s * self.flops_per_step / 1e12, batch_size=1)
+            pl_module.log("speed/windows_per_s", batches_per_s * len(batch[0]), batch_size=1)
+            pl_module.log("speed/tflops", batches_per_s * self.flops_per_batch / 1e12, batch_size=1)
 
 
 class SampleImages(lightning.Callback):
@@ -104,10 +115,17 @@ class SampleImages(lightning.Callback):
         self.folder, self.every_n_steps = folder, every_n_steps
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Draw what the module's `sample_image` gives: arrays (bands, frames) by title."""
         if trainer.global_step % self.every_n_steps or not trainer.is_global_zero:
+            return
+        if not step_done(trainer, batch_idx):
             return
         from matplotlib.figure import Figure  # noqa: PLC0415
 
