@@ -72,6 +72,11 @@ def test_data_sets_without_a_path_are_left_out_and_none_at_all_is_refused(tmp_pa
         opened(tmp_path, musicnet_path=None)
 
 
+def test_scores_of_urmp_without_its_recordings_are_refused(rendered: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="urmp_midi_path is given without urmp_wav_path"):
+        opened(tmp_path, rendered_path=rendered, urmp_midi_path=tmp_path)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         opened(tmp_path, maestro_path=tmp_path / "nowhere")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -214,6 +215,18 @@ def test_the_loss_of_the_baseline_is_the_mean_square_over_true_frames() -> None:
         loss = training.batch_loss(training.network, batch, torch.Generator())
     error = (expected - batch.target).square()[:, :20].mean()
     assert float(loss) == pytest.approx(float(error))
+
+
+@pytest.mark.parametrize("system", [SpectrogramDiffusionTraining, SpectrogramAutoregressiveTraining])
+def test_pictures_are_drawn_without_dropout(
+    system: type[SpectrogramDiffusionTraining] | type[SpectrogramAutoregressiveTraining],
+) -> None:
+    module = system(**SIZES, dropout=0.5).train()
+    trainer = Mock(val_dataloaders=[some_batch()])
+    module.trainer = trainer
+    first, second = (module.sample_image()["model"] for _ in range(2))
+    assert torch.equal(first, second)
+    assert module.network.training
 
 
 def test_the_learning_rate_rises_for_the_warm_up_and_is_constant_then() -> None:

@@ -83,8 +83,16 @@ class SpectrogramData(lightning.LightningDataModule):
         return self.hparams["midi_output_size"] or MOST_TOKENS
 
     def sources(self) -> list[tuple[str, Path, dict[str, Any]]]:
-        """Kind, folder and settings of each data set that is given."""
+        """Kind, folder and settings of each data set that is given.
+
+        Raises:
+            UserError: If there are scores of URMP but no recordings.
+        """
         options = self.hparams
+        if options["urmp_midi_path"] is not None and options["urmp_wav_path"] is None:
+            raise UserError(
+                "urmp_midi_path is given without urmp_wav_path, where its recordings are; give both or neither"
+            )
         kinds = ("musicnet", "maestro", "slakh", "guitarset", "rendered", "folder")
         found = [(kind, folder, {}) for kind in kinds for folder in in_a_list(options[f"{kind}_path"])]
         if options["urmp_wav_path"] is not None:

@@ -150,7 +150,7 @@ class SpectrogramTraining(lightning.LightningModule):
         loader: Any = self.trainer.val_dataloaders or self.trainer.train_dataloader
         batch = SegmentBatch(*(part[:1] if part.ndim else part for part in next(iter(loader))))
         batch = SegmentBatch(*(part.to(self.device) for part in batch))
-        network = cast(nn.Module, self.average.module)
+        network = cast(nn.Module, self.average.module).eval()  # no dropout; it is never trained itself
         made = self.estimate(network, batch)
         pictures = {"recording": batch.target, "model": made}
         return {name: from_scaled(scaled)[0].T.float().cpu() for name, scaled in pictures.items()}
