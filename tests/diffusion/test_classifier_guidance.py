@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ondes.diffusion.classifier_guidance import guide_by_likelihood, limit_gradient
+from ondes.diffusion.classifier_guidance import guide_by_likelihood
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 
 SPREAD = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
@@ -107,7 +107,7 @@ def test_examples_do_not_see_each_other_and_nothing_is_left_to_differentiate() -
 @pytest.mark.parametrize("most", [0.1, 100.0])
 def test_a_limit_bounds_the_length_of_what_guidance_adds(most: float) -> None:
     guided = guide_by_likelihood(best_noise, exact_likelihood, shares=shares)
-    limited = limit_gradient(guided, best_noise, most=most)(NOISY, LEVELS)
+    limited = guide_by_likelihood(best_noise, exact_likelihood, shares=shares, most=most)(NOISY, LEVELS)
     plain = best_noise(NOISY, LEVELS)
     added, wanted = limited - plain, guided(NOISY, LEVELS) - plain
     share = added.norm(dim=1) / plain.norm(dim=1)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from ondes.checkpoints.spectrogram_folder import write_spectrogram_folder
 from ondes.checkpoints.spectrogram_parts import PUBLIC_SCHEDULER, SpectrogramParts
 from ondes.errors import UserError
 from ondes.models.framed_vocoder import FramedVocoder
-from ondes.models.int8_linear import multiplies_int8
 from ondes.models.mel_decoder import FramedGriffinLim
 from ondes.notes import Notes
 from ondes.pipelines.segment_network import PublishedNetwork
@@ -335,20 +333,11 @@ def test_the_hub_is_asked_for_the_index_first(monkeypatch: pytest.MonkeyPatch, t
     assert asked == ["someone/spectrograms"]
 
 
-@pytest.mark.skipif(not multiplies_int8(), reason="this processor has no 8-bit products")
-def test_8_bit_layers_are_close_and_the_error_is_logged(
-    pipeline: SpectrogramDiffusionPipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    SpectrogramDiffusionPipeline(*tiny_networks(), pipeline.scheduler).save_pretrained(tmp_path / "model")
-    with caplog.at_level(logging.INFO, "ondes"):
-        SpectrogramDiffusionPipeline.from_pretrained(tmp_path / "model", int8=True)
-    assert "8-bit linear layers" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
         ({"steps": 0}, "0 steps"),
+        ({"steps": 1001, "sampler": "ddim"}, "1001 steps: 1 to 1000"),
         ({"sampler": "heun"}, "no sampler 'heun'"),
         ({"guidance_scale": -1.0}, "guidance scale of -1"),
         ({"guidance_interval": (0.7, 0.2)}, "from 0.7 to 0.2"),

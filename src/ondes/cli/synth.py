@@ -24,6 +24,7 @@ class Sampler(StrEnum):
     DDIM = "ddim"
     ANCESTRAL = "ancestral"
     ANCESTRAL_SMALL = "ancestral-small"
+    ANCESTRAL_MEDIUM = "ancestral-medium"
     PORT = "port"
     DDPM = "ddpm"
 

@@ -28,6 +28,7 @@ def guide_by_likelihood(
     shares: Shares,
     scale: float = 1.0,
     through_network: bool = True,
+    most: float | None = None,
 ) -> Denoiser:
     """A denoiser of the noise that also makes something wanted more likely.
 
@@ -41,6 +42,8 @@ def guide_by_likelihood(
         scale: 0 leaves the denoiser alone, 1 is Bayes' rule, more exaggerates.
         through_network: Whether the gradient passes through the denoiser, which is exact; if not, the estimate is
             taken to move as z / alpha, which saves the network's backward pass and its memory.
+        most: Largest length of what guidance adds to an example, as a share of that of the predicted noise. A judge
+            that learned from data gives wild gradients where it has never been; this bounds what they can do.
     """
     if scale == 0:
         return denoiser
@@ -53,27 +56,10 @@ def guide_by_likelihood(
                 noise = denoiser(place, level)
             estimate = (place - sigma * noise) / alpha
             (gradient,) = torch.autograd.grad(log_likelihood(estimate, level).sum(), place)
-        return noise.detach() - scale * sigma * gradient
-
-    return denoise
-
-
-def limit_gradient(guided: Denoiser, plain: Denoiser, *, most: float) -> Denoiser:
-    """Guidance that moves no example by more than a share of the length of the plain prediction.
-
-    A judge that learned from data gives wild gradients where it has never been; this bounds what they can do.
-
-    Args:
-        guided: The guided denoiser.
-        plain: The same without guidance.
-        most: Largest length of the difference, as a share of the plain prediction's.
-    """
-
-    def denoise(noisy: Tensor, level: Tensor) -> Tensor:
-        answer = plain(noisy, level)
-        moved = guided(noisy, level) - answer
-        lengths = [_length(value) for value in (moved, answer)]
-        return answer + moved * (most * lengths[1] / lengths[0].clamp(min=1e-12)).clamp(max=1.0)
+        noise, added = noise.detach(), -scale * sigma * gradient
+        if most is not None:
+            added = added * (most * _length(noise) / _length(added).clamp(min=1e-12)).clamp(max=1.0)
+        return noise + added
 
     return denoise
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -15,18 +14,19 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from torch import Tensor
 
 from ondes.audio import Audio
+from ondes.diffusion.classifier_guidance import LogLikelihood
 from ondes.errors import UserError, nearest
 from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.loading import weights_hash
 from ondes.pipelines.segment_network import PortNetwork, PublishedNetwork, SegmentNetwork
+from ondes.pipelines.spectrogram_judge import Transcriber, judge_notes
 from ondes.pipelines.spectrogram_loading import (
     default_mel_decoder,
     load_mel_decoder,
     load_spectrogram_pipeline,
 )
-from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
+from ondes.pipelines.spectrogram_samplers import choose_sampling
 from ondes.pipelines.spectrogram_segments import (
-    Sampling,
     Stretch,
     batches,
     cut_segments,
@@ -44,8 +44,6 @@ Progress = Callable[[float, float], None]
 """Called with the seconds of audio made and to be made; what it raises ends the work."""
 
 CONTINUATIONS = ("context", "inpainting", "none")
-
-LONGEST_STEPS = 10_000
 
 
 class SpectrogramDiffusionPipeline(DiffusionPipeline):
@@ -167,7 +165,9 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
     @property
     def vocoder(self) -> Any:
         """What makes audio of log-mels: the model's own, or one that comes with the package."""
-        return self._bundled_vocoder if self.melgan is None else self.melgan
+        vocoder = self._bundled_vocoder if self.melgan is None else self.melgan
+        # Phases and transforms need single precision, whatever the whole pipeline was taken to.
+        return vocoder.float()
 
     @functools.cached_property
     def _bundled_vocoder(self) -> Any:
@@ -210,6 +210,8 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         guidance_rescale: float = 0.0,
         continuation: str | None = None,
         visits: int = 1,
+        transcriber: Transcriber | None = None,
+        transcriber_scale: float = 1.0,
         vocoder: Any = None,
         progress: Progress | None = None,
     ) -> Iterator[Audio]:
@@ -228,6 +230,10 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
             continuation: What joins segments: "context" (the network hears the one before), "inpainting" (they
                 overlap), "none" (they are made in parallel). As the model was trained if missing.
             visits: How often each step of inpainting is taken (Lugmayr et al. 2022, arXiv 2201.09865).
+            transcriber: A differentiable one, as a `MelTranscriber` in evaluation mode on the pipeline's device: the
+                sampler goes where it hears the notes (`ondes.diffusion.classifier_guidance`), which works without
+                any other guidance as well.
+            transcriber_scale: By how much: 1 as Bayes' rule says.
             vocoder: As of `load_mel_decoder`; the model's own if missing.
             progress: Called as audio is made.
 
@@ -243,6 +249,8 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
             "guidance_rescale": guidance_rescale,
             "continuation": continuation,
             "visits": visits,
+            "transcriber": transcriber,
+            "transcriber_scale": transcriber_scale,
         }
         for _, block in self._stream_songs([score], vocoder=vocoder, progress=progress, **choices):
             yield block
@@ -252,8 +260,7 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         notes = self._notes(score)
         pieces = [piece for _, piece, _ in self._stream_mels([notes], report=lambda _: None, **choices)]
         if not pieces:
-            low, _ = self.config["feature_range"]
-            return np.full((song_frames(notes), self.network.bands), low, np.float32)
+            return np.full((song_frames(notes), self.network.bands), self._feature_range[0], np.float32)
         return torch.cat(pieces).numpy()
 
     def _notes(self, score: Any) -> Notes:
@@ -292,7 +299,12 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
     ) -> Iterator[tuple[int, Tensor, bool]]:
         """New frames of the songs (frames, bands) in any order of songs, and whether they are a song's last."""
         network = self.network
-        sampling = self._sampling(**choices)
+        sampling = choose_sampling(
+            self.scheduler,
+            default_steps=self.default_steps,
+            default_guidance=float(self.config["default_guidance"]),
+            **choices,
+        )
         mode = self._continuation(continuation, network)
         plans = [self._plan(song, network, mode) for song in songs]
         size = max(1, network.context_frames, int(self.config["overlap_frames"]))
@@ -307,6 +319,7 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
                 [histories[song] for song, _ in batch],
                 sampling,
                 use_context=mode == "context",
+                judge=self._judge(sampling.transcriber, [(songs[song], plans[song][n]) for song, n in batch]),
                 report=lambda share, before=before, frames=frames: report(
                     (before + share * frames) / OFFICIAL.frames_per_second
                 ),
@@ -318,14 +331,30 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
                 first, last = number == 0, number + 1 == len(plans[song])
                 yield song, self._heard(features, stretch, first=first, last=last), last
 
+    def _judge(
+        self, transcriber: Transcriber | None, made: Sequence[tuple[Notes, Stretch]]
+    ) -> LogLikelihood | None:
+        """How likely a transcriber finds the notes of stretches in what is made of them; none without one."""
+        if transcriber is None:
+            return None
+        lead = int(self.config["lead_frames"])
+        windows = [(notes, stretch.start_frame - lead) for notes, stretch in made]
+        return judge_notes(
+            transcriber, windows, frames=self.network.frames, feature_range=self._feature_range
+        )
+
+    @property
+    def _feature_range(self) -> tuple[float, float]:
+        low, high = self.config["feature_range"]
+        return float(low), float(high)
+
     def _heard(self, features: Tensor, stretch: Stretch, *, first: bool, last: bool) -> Tensor:
         """The frames of a stretch that the vocoder gets, in the official framing and unscaled."""
         lead = int(self.config["lead_frames"])
-        low, high = self.config["feature_range"]
         frames = features[stretch.known + lead * first : stretch.known + stretch.kept + lead * last]
         missing = lead * last - max(0, min(lead, len(features) - stretch.known - stretch.kept)) * last
         frames = torch.cat([frames, *[features[-1:]] * missing])
-        return from_scaled(frames, feature_range=(float(low), float(high))).cpu()
+        return from_scaled(frames, feature_range=self._feature_range).cpu()
 
     def _plan(self, notes: Notes, network: SegmentNetwork, mode: str) -> list[Stretch]:
         """The stretches of a song; none where there are no notes."""
@@ -357,39 +386,3 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
                 "set overlap_frames to something between"
             )
         return wanted
-
-    def _sampling(
-        self,
-        seed: int = 0,
-        steps: int | None = None,
-        sampler: str | None = None,
-        guidance_scale: float | None = None,
-        guidance_interval: tuple[float, float] | None = None,
-        guidance_rescale: float = 0.0,
-        visits: int = 1,
-    ) -> Sampling:
-        """The choices of a caller, checked, with those of the model filled in."""
-        steps = self.default_steps if steps is None else steps
-        if not 1 <= steps <= LONGEST_STEPS:
-            raise UserError(f"{steps} steps: 1 to {LONGEST_STEPS} are allowed, 10 to 1000 are useful")
-        scale = float(self.config["default_guidance"] if guidance_scale is None else guidance_scale)
-        if not np.isfinite(scale) or scale < 0:
-            raise UserError(f"a guidance scale of {scale}: 0 or more is allowed, 1 to 5 are useful")
-        low, high = guidance_interval or (0.0, 1.0)
-        if not 0 <= low <= high <= 1:
-            raise UserError(
-                f"a guidance interval from {low} to {high}: times from 0 to 1 are allowed, rising"
-            )
-        if not 0 <= guidance_rescale <= 1:
-            raise UserError(f"a guidance rescale of {guidance_rescale}: 0 to 1 are allowed")
-        prediction = str(self.scheduler.config.get("prediction_type", "epsilon"))
-        scheduler = functools.partial(copy.deepcopy, self.scheduler)
-        if sampler is not None:
-            scheduler = functools.partial(make_spectrogram_scheduler, sampler, prediction_type=prediction)
-        if visits < 1 or (visits > 1 and hasattr(scheduler(), "step_index")):
-            raise UserError(
-                f"{visits} visits of each step: 1 is allowed, and more with a sampler that has no memory, as 'ddim'"
-            )
-        return Sampling(
-            seed, steps, scheduler, scale, guidance_interval, float(guidance_rescale), int(visits)
-        )

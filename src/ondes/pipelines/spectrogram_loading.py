@@ -56,7 +56,7 @@ def load_spectrogram_pipeline(
         name: A folder, or a Hub id.
         vocoder: As of `load_mel_decoder`, or None for the model's own.
         int8: Whether linear layers are quantised.
-        settings: For `load_own`.
+        settings: For `load_own`; the published layout knows the precision alone.
 
     Raises:
         UserError: If there is no such model, or its weights are damaged or do not fit.
@@ -64,12 +64,32 @@ def load_spectrogram_pipeline(
     if isinstance(vocoder, str | Path):
         vocoder = load_mel_decoder(vocoder)
     if is_published(name):
-        pipeline = from_parts(kind, read_spectrogram_folder(name), vocoder=vocoder)
+        _check_settings(name, settings)
+        parts = read_spectrogram_folder(name)
+        dtype = settings.get("torch_dtype", settings.get("dtype"))
+        for network in (parts.notes_encoder, parts.continuous_encoder, parts.decoder):
+            if network is not None and dtype is not None:
+                network.to(dtype)
+        pipeline = from_parts(kind, parts, vocoder=vocoder)
     else:
         pipeline = _load_own(load_own, name, vocoder=vocoder, settings=settings)
     if int8:
         _quantise(pipeline)
     return pipeline
+
+
+def _check_settings(name: str | Path, settings: Mapping[str, Any]) -> None:
+    """Refuse what only diffusers' loader would obey.
+
+    Raises:
+        UserError: If there is any setting but the precision.
+    """
+    unknown = sorted(settings.keys() - {"dtype", "torch_dtype"})
+    if unknown:
+        raise UserError(
+            f"{name} is in the published layout, which is loaded without {unknown[0]!r}; 'torch_dtype' is allowed: "
+            "'ondes import' it to choose more"
+        )
 
 
 def from_parts(kind: Callable[..., Any], parts: SpectrogramParts, *, vocoder: Any = None) -> Any:

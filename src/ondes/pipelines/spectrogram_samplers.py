@@ -1,7 +1,10 @@
-"""Samplers of Spectrogram Diffusion by name: schedulers for its cosine schedule."""
+"""Samplers of Spectrogram Diffusion by name: schedulers for its cosine schedule, and the choices of a caller."""
 
 from __future__ import annotations
 
+import copy
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +16,13 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from ondes.diffusion.ancestral import AncestralScheduler
 from ondes.diffusion.log_snr import cosine_betas
 from ondes.errors import UserError, nearest
+from ondes.pipelines.spectrogram_judge import Transcriber
+from ondes.pipelines.spectrogram_segments import Sampling
 
 TRAIN_STEPS = 1000
+
+LONGEST_STEPS = 10_000
+"""Of a sampler in continuous time; the others have no more than their schedule."""
 
 CLIPPED = {"thresholding": True, "sample_max_value": 1.0}
 """With a greatest value of 1, dynamic thresholding is clipping to [-1, 1], which the first steps cannot do without."""
@@ -34,6 +42,9 @@ SPECTROGRAM_SAMPLERS: dict[str, Callable[[str], Any]] = {
     "ancestral": lambda prediction: AncestralScheduler(prediction_type=prediction),
     "ancestral-small": lambda prediction: AncestralScheduler(
         prediction_type=prediction, variance_type="small"
+    ),
+    "ancestral-medium": lambda prediction: AncestralScheduler(
+        prediction_type=prediction, variance_type="medium:0.5"
     ),
     "port": lambda prediction: AncestralScheduler(
         prediction_type=prediction, variance_type="small", grid="points"
@@ -62,3 +73,77 @@ def make_spectrogram_scheduler(name: str, *, prediction_type: str = "epsilon") -
     if name not in SPECTROGRAM_SAMPLERS:
         raise UserError(f"there is no sampler {name!r} for this model: {nearest(name, SPECTROGRAM_SAMPLERS)}")
     return SPECTROGRAM_SAMPLERS[name](prediction_type)
+
+
+def choose_sampling(
+    own: Any,
+    *,
+    default_steps: int,
+    default_guidance: float,
+    seed: int = 0,
+    steps: int | None = None,
+    sampler: str | None = None,
+    guidance_scale: float | None = None,
+    guidance_interval: tuple[float, float] | None = None,
+    guidance_rescale: float = 0.0,
+    visits: int = 1,
+    transcriber: Transcriber | None = None,
+    transcriber_scale: float = 1.0,
+) -> Sampling:
+    """The choices of a caller, checked, with those of the model filled in.
+
+    Args:
+        own: The scheduler of the model, which is copied.
+        default_steps: Those of the model.
+        default_guidance: The same of the guidance scale.
+        seed: This and all others as of `SpectrogramDiffusionPipeline.stream`.
+        steps: See there.
+        sampler: See there.
+        guidance_scale: See there.
+        guidance_interval: See there.
+        guidance_rescale: See there.
+        visits: See there.
+        transcriber: See there.
+        transcriber_scale: See there.
+
+    Raises:
+        UserError: If one is not allowed.
+    """
+    prediction = str(own.config.get("prediction_type", "epsilon"))
+    scheduler = functools.partial(copy.deepcopy, own)
+    if sampler is not None:
+        scheduler = functools.partial(make_spectrogram_scheduler, sampler, prediction_type=prediction)
+    solver = scheduler()
+    steps = default_steps if steps is None else steps
+    discrete = not isinstance(solver, AncestralScheduler)
+    most = int(solver.config["num_train_timesteps"]) if discrete else LONGEST_STEPS
+    if not 1 <= steps <= most:
+        raise UserError(f"{steps} steps: 1 to {most} are allowed with this sampler, 10 to 1000 are useful")
+    scale = float(default_guidance if guidance_scale is None else guidance_scale)
+    for number, what in ((scale, "guidance"), (transcriber_scale, "transcriber")):
+        if not math.isfinite(number) or number < 0:
+            raise UserError(f"a {what} scale of {number}: 0 or more is allowed, 1 to 5 are useful")
+    low, high = guidance_interval or (0.0, 1.0)
+    if not 0 <= low <= high <= 1:
+        raise UserError(f"a guidance interval from {low} to {high}: times from 0 to 1 are allowed, rising")
+    if not 0 <= guidance_rescale <= 1:
+        raise UserError(f"a guidance rescale of {guidance_rescale}: 0 to 1 are allowed")
+    if visits < 1 or (visits > 1 and hasattr(solver, "step_index")):
+        raise UserError(
+            f"{visits} visits of each step: 1 is allowed, and more with a sampler that has no memory, as 'ddim'"
+        )
+    if transcriber is not None and prediction != "epsilon":
+        raise UserError(
+            f"this model predicts {prediction!r}: a transcriber steers those that predict noise; leave it out"
+        )
+    return Sampling(
+        seed,
+        steps,
+        scheduler,
+        scale,
+        guidance_interval,
+        float(guidance_rescale),
+        int(visits),
+        transcriber,
+        float(transcriber_scale),
+    )

@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ondes.diffusion.classifier_guidance import LogLikelihood, guide_by_likelihood
 from ondes.diffusion.guidance import Denoiser, guide_pairs, within
 from ondes.diffusion.inpainting import inpaint_steps
+from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.diffusion.noise import position_noise, position_seed
 from ondes.diffusion.timesteps import denoise_steps
 from ondes.errors import UserError
@@ -20,7 +22,11 @@ from ondes.models.spectrogram_layers import Memory
 from ondes.notes import Notes
 from ondes.pipelines.loading import fast_arithmetic
 from ondes.pipelines.segment_network import SegmentNetwork
+from ondes.pipelines.spectrogram_judge import Transcriber
 from ondes.representations.events import EventCodec, song_frames
+
+MOST_STEERED = 0.3
+"""Share of the predicted noise by which a transcriber may change it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +58,8 @@ class Sampling:
         guidance_interval: Times between which there is guidance, 0 (data) to 1 (noise).
         guidance_rescale: How much of the unguided spread is given back.
         visits: How often each step is taken where frames are known.
+        transcriber: Whose judgement of the notes steers the sampler as well, if any.
+        transcriber_scale: By how much: 0 not at all, 1 as Bayes' rule says.
     """
 
     seed: int
@@ -61,6 +69,8 @@ class Sampling:
     guidance_interval: tuple[float, float] | None = None
     guidance_rescale: float = 0.0
     visits: int = 1
+    transcriber: Transcriber | None = None
+    transcriber_scale: float = 1.0
 
 
 def cut_segments(notes: Notes, codec: EventCodec, network: SegmentNetwork) -> list[Stretch]:
@@ -111,6 +121,7 @@ def sample_stretches(
     *,
     use_context: bool,
     report: Callable[[float], None],
+    judge: LogLikelihood | None = None,
 ) -> Float[Tensor, "batch frames bands"]:
     """Scaled log-mels of several stretches, each the same as if it were alone.
 
@@ -121,6 +132,7 @@ def sample_stretches(
         sampling: How.
         use_context: Whether the network hears the history.
         report: Called with the share of the steps that is done, before each step and after the last; may raise.
+        judge: What steers the sampler beside the networks' own guidance.
     """
     device, frames = network.device, network.frames
     contexts = [history[len(history) - min(len(history), network.context_frames) :] for history in histories]
@@ -139,6 +151,15 @@ def sample_stretches(
         with fast_arithmetic(device):
             memory = network.encode([s.tokens for s in stretches], contexts if use_context else None)
         denoiser = _guided(network, memory, sampling)
+        if judge is not None:
+            denoiser = guide_by_likelihood(
+                denoiser,
+                judge,
+                shares=lambda time: alpha_sigma(cosine_log_snr(time)),
+                scale=sampling.transcriber_scale,
+                through_network=False,
+                most=MOST_STEERED,
+            )
         if any(s.known for s in stretches):
             values, known = _known(noise, stretches, histories)
             steps = inpaint_steps(denoiser, noise, values, known, visits=sampling.visits, **choices)
