@@ -21,6 +21,7 @@ from ondes.representations.framed_mel import (
     to_port_log_mel,
     to_scaled,
 )
+from ondes.representations.mel import mel_filters, to_log_mel
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "framed_mel.npz"
 """Made by librosa 0.11 and a DFT in numpy: tests/golden/make_framed_mel.py."""
@@ -120,6 +121,17 @@ def test_silence_is_the_floor_and_has_a_gradient() -> None:
     log_mel.sum().backward()
     assert samples.grad is not None
     assert torch.isfinite(samples.grad).all()
+
+
+def test_filters_first_used_in_inference_serve_training() -> None:
+    with torch.inference_mode():
+        framed_mel_filters.cache_clear()
+        to_framed_log_mel(torch.zeros(1000))
+        mel_filters.cache_clear()
+        to_log_mel(torch.zeros(4096))
+    samples = torch.zeros(4096, requires_grad=True)
+    (to_framed_log_mel(samples).sum() + to_log_mel(samples).sum()).backward()
+    assert samples.grad is not None
 
 
 def test_scaling_goes_from_minus_one_to_one_and_clips() -> None:

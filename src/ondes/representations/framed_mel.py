@@ -75,6 +75,7 @@ def htk_hz(mel: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 @functools.cache
+@torch.inference_mode(mode=False)  # what is kept must serve training as well
 def framed_mel_filters(spec: FramedMelSpec = OFFICIAL) -> Float[Tensor, "bands bins"]:
     """Triangles with peak 1 that gather FFT bins into bands evenly spaced in mels.
 
@@ -110,6 +111,7 @@ def framed_mel_filters(spec: FramedMelSpec = OFFICIAL) -> Float[Tensor, "bands b
 
 
 @functools.cache
+@torch.inference_mode(mode=False)  # what is kept must serve training as well
 def framed_mel_inverse(spec: FramedMelSpec = OFFICIAL) -> Float[Tensor, "bins bands"]:
     """A non-negative approximate inverse of `framed_mel_filters`: bins interpolate between the bands that hold them.
 

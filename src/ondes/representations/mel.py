@@ -72,6 +72,7 @@ def mel_to_hz(mel: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 @functools.cache
+@torch.inference_mode(mode=False)  # what is kept must serve training as well
 def mel_filters(spec: MelSpec = MEL) -> Float[Tensor, "bands bins"]:
     """Triangles that gather FFT bins into mel bands, each of unit area in Hz.
 
@@ -94,6 +95,7 @@ def mel_filters(spec: MelSpec = MEL) -> Float[Tensor, "bands bins"]:
 
 
 @functools.cache
+@torch.inference_mode(mode=False)  # what is kept must serve training as well
 def mel_inverse(spec: MelSpec = MEL) -> Float[Tensor, "bins bands"]:
     """A non-negative approximate inverse of `mel_filters`: each bin interpolates between the bands that hold it.
 
