@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ondes.audio import Audio
+from ondes.errors import UserError
 from ondes.evaluation import paper_protocol
 from ondes.evaluation.frechet import GaussianStatistics, frechet_distance
 from ondes.evaluation.paper_protocol import (
@@ -166,6 +167,8 @@ def test_speed_leaves_the_first_segment_out() -> None:
     assert timing[1] == pytest.approx(0.4)
     assert 0.02 < timing[0] < 0.3
     assert timed_stream(iter([audio]))[1] is None
+    with pytest.raises(UserError, match="made no audio of a song"):
+        timed_stream(iter([]))
 
 
 def test_a_player_that_stops_early_is_filled_with_silence() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ondes.audio import Audio
+from ondes.errors import UserError
 from ondes.evaluation.embeddings import Embedding
 from ondes.evaluation.excerpts import cut
 from ondes.evaluation.program_f1 import Listener
@@ -169,8 +170,13 @@ def timed_stream(blocks: Iterator[Audio]) -> tuple[Audio, tuple[float, float] | 
     """All blocks as one, and the seconds that those after the first took and last.
 
     The first segment has no context, and first calls are slow: the paper leaves it out.
+
+    Raises:
+        UserError: If there are none.
     """
-    first = next(blocks)
+    first = next(blocks, None)
+    if first is None:
+        raise UserError("the model made no audio of a song; give songs whose notes sound within their length")
     began_s = time.perf_counter()
     rest = list(blocks)
     elapsed_s = time.perf_counter() - began_s
