@@ -55,7 +55,7 @@ def test_the_vocoder_stays_in_single_precision() -> None:
     vocoder = FramedVocoder(width=4, hidden=4, blocks=1, tonal_bins=4).eval()
     pipeline.register_modules(melgan=vocoder)
     before = pipeline(SHORT)
-    vocoder.to(torch.bfloat16)  # as `pipeline.to` does
+    torch.nn.Module.to(vocoder, torch.bfloat16)  # as `pipeline.to` does
     after = pipeline(SHORT)
     assert after.samples.shape == before.samples.shape
     assert after.samples.std() == pytest.approx(before.samples.std(), rel=0.05)

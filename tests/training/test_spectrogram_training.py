@@ -221,7 +221,8 @@ def test_the_loss_of_the_baseline_is_the_mean_square_over_true_frames() -> None:
 def test_pictures_are_drawn_without_dropout(
     system: type[SpectrogramDiffusionTraining] | type[SpectrogramAutoregressiveTraining],
 ) -> None:
-    module = system(**SIZES, dropout=0.5).train()
+    sizes: dict[str, Any] = {**SIZES, "dropout": 0.5}
+    module = system(**sizes).train()
     trainer = Mock(val_dataloaders=[some_batch()])
     module.trainer = trainer
     first, second = (module.sample_image()["model"] for _ in range(2))
