@@ -100,7 +100,6 @@ def log_mel(frames: int = 12) -> torch.Tensor:
     return 2 * torch.randn(1, 2, 128, frames, generator=torch.Generator().manual_seed(3)) - 5
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 @pytest.mark.parametrize("how", ["hooks", "parametrizations"])
 def test_both_forms_of_weight_norm_are_multiplied_out(tmp_path, how):
@@ -265,7 +264,6 @@ def test_saved_as_our_own_it_loads_as_the_same(folder, tmp_path):
     assert torch.equal(load_vocoder(tmp_path / "own")(log_mel()), read(log_mel()))
 
 
-@pytest.mark.slow
 def test_a_synthesiser_plays_and_keeps_it(folder, tmp_path):
     synth = SynthesisPipeline.from_pretrained(save_tiny_model(tmp_path / "synth"), vocoder=str(folder))
     score = tmp_path / "score.mid"

@@ -27,7 +27,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-@pytest.mark.slow
 def test_a_rendering_and_its_replay_are_the_same_bytes_as_from_python(
     ondes: Ondes, model: Path, song: Path
 ) -> None:
@@ -48,7 +47,6 @@ def test_stems_sum_to_the_mix(ondes: Ondes, model: Path, song: Path) -> None:
     assert np.abs(Audio.read(folder / "mix.wav").samples - total).max() <= 4 * 2**-23
 
 
-@pytest.mark.slow
 def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
     output = song.with_suffix(".wav")
     ondes("synth", song, "-o", output, "--model", model, "--threads", 1)

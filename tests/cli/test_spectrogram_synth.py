@@ -54,7 +54,6 @@ def test_a_rendering_is_16_khz_mono_and_its_replay_the_same_bytes(
     assert output.read_bytes() == written
 
 
-@pytest.mark.slow
 def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
     output = song.with_suffix(".wav")
     ondes("synth", song, "-o", output, "--model", model, "--threads", 1)

@@ -17,7 +17,6 @@ from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.training.cli import GONE_FROM_TRAINER, main, refusal
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
     system: str, train_spectrogram: SpectrogramTrain, tmp_path: Path

@@ -48,9 +48,7 @@ def same(one: Any, other: Any) -> bool:
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
 
 
-@pytest.mark.parametrize(
-    "task", [pytest.param(task, marks=[pytest.mark.slow] if task == "vocoder" else []) for task in MODELS]
-)
+@pytest.mark.parametrize("task", MODELS)
 def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
     task: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
