@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ondes.errors import UserError
 from ondes.files import file_sha256
+from ondes.models.overlap_add import LEAST_ENERGY
 from ondes.representations.framed_mel import OFFICIAL, FramedMelSpec, framed_mel_inverse
 
 ONNX_FILE = "model.onnx"
@@ -27,18 +28,6 @@ INPUT = "input_features"
 BLOCK_FRAMES = 256
 MARGIN_FRAMES = 16
 """Griffin-Lim reconstructs a block with this much of the next one in sight."""
-
-LEAST_ENERGY = 1e-3
-"""Window energy below which the inverse transform does not amplify."""
-
-
-@runtime_checkable
-class MelStream(Protocol):
-    """Decodes a log-mel that arrives in pieces."""
-
-    def push(self, log_mel: Tensor, *, last: bool = False) -> Tensor:
-        """The samples (samples,) that are certain after these frames (frames, bands)."""
-        ...
 
 
 class BlockStream:
@@ -66,7 +55,12 @@ class BlockStream:
     def push(
         self, log_mel: Float[Tensor, "frames bands"], *, last: bool = False
     ) -> Float[Tensor, " samples"]:
-        """The samples that are certain now; see `MelStream`."""
+        """The samples that are certain now.
+
+        Args:
+            log_mel: The next frames.
+            last: No more will come; the rest is given out.
+        """
         self.waiting = log_mel if self.waiting is None else torch.cat([self.waiting, log_mel])
         out = [log_mel.new_zeros(0)]
         while len(self.waiting) - self.before >= self.block + self.margin:
