@@ -14,11 +14,11 @@ from ondes.datasets.arrange import (
     make_band,
 )
 from ondes.datasets.grooves import GROOVES, groove_strokes
-from ondes.datasets.instruments import HIGH, LOW
 from ondes.datasets.named import folder_entries
 from ondes.datasets.probes import probe_notes, probe_scores
 from ondes.datasets.training_scores import excerpt, training_score
 from ondes.errors import UserError
+from ondes.representations.ranges import HIGH, LOW
 from ondes.score import notes_to_score, read_score, to_notes
 
 

@@ -19,7 +19,8 @@ from ondes.datasets.augment import (
     transpose,
     with_programs,
 )
-from ondes.datasets.instruments import HIGH, LOW, PROGRAM_WEIGHTS, draw_program, to_register
+from ondes.datasets.instruments import PROGRAM_WEIGHTS, draw_program, to_register
+from ondes.representations.ranges import HIGH, LOW
 from ondes.score import notes_to_score, to_notes
 
 

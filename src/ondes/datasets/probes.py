@@ -8,11 +8,10 @@ import numpy as np
 
 from ondes.datasets.arrange import DRUM_LENGTH_S, Row, add_part
 from ondes.datasets.augment import add_pedal, mix, separate
-from ondes.datasets.instruments import HIGH, LOW, draw_program
+from ondes.datasets.instruments import draw_program
+from ondes.representations.ranges import DRUM_KEYS, HIGH, LOW
 from ondes.score import Notes
 
-DRUM_KEYS = (27, 87)
-"""First and last drum key with a sound in General MIDI level 2 and most SoundFonts."""
 DRUMS = -1
 """Stands among programs for the drum kit."""
 
