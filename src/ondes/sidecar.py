@@ -35,7 +35,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person may choose about a rendering; None leaves the choice to the model."""
+    """What a person may choose about a rendering; None leaves the choice to the model.
+
+    An interval stands as it was typed, and a vocoder in a folder is named as a `Source` is.
+    """
 
     seed: int
     steps: int | None
@@ -44,6 +47,10 @@ class Settings:
     threads: int | None
     stems: bool = False
     temperature: float | None = None
+    guidance_interval: str | None = None
+    continuation: str | None = None
+    vocoder: str | None = None
+    int8: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def ondes(capsys: pytest.CaptureFixture[str]) -> Ondes:
 def sines(monkeypatch: pytest.MonkeyPatch) -> SinePipeline:
     """Replaces every model by sines."""
     pipeline = SinePipeline()
-    monkeypatch.setattr(rendering, "load_pipeline", lambda *_: pipeline)
+    monkeypatch.setattr(rendering, "load_pipeline", lambda *_, **__: pipeline)
     return pipeline
 
 

@@ -43,6 +43,9 @@ class SinePipeline:
         self.model_hash = model_hash
         self.delay_s = delay_s
 
+    def steps_for(self, sampler: str | None) -> int:  # noqa: ARG002
+        return self.default_steps
+
     def stream(self, score: Notes, *, progress: Progress = None, **choices: Any) -> Iterator[Audio]:
         total = max(round(score.duration_s * RATE_HZ), 1)
         for start in range(0, total, BLOCK):
@@ -78,7 +81,7 @@ def _sines(notes: Notes, start: int, samples: int, seed: int) -> np.ndarray:
 def install() -> None:
     """Put this pipeline where the command line looks for models; for programs started by tests."""
     delay_s = float(os.environ.get("SINE_DELAY_S", "0"))
-    setattr(rendering, "load_pipeline", lambda *_: SinePipeline(delay_s=delay_s))  # noqa: B010
+    setattr(rendering, "load_pipeline", lambda *_, **__: SinePipeline(delay_s=delay_s))  # noqa: B010
 
 
 if __name__ == "__main__":

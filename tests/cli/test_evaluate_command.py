@@ -63,7 +63,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(render, "open_renderer", open_renderer)
     monkeypatch.setattr(griffin_lim, "GriffinLim", functools.partial(GriffinLim, iterations=1))
-    monkeypatch.setattr(rendering, "load_pipeline", lambda *_: pipeline)
+    monkeypatch.setattr(rendering, "load_pipeline", lambda *_, **__: pipeline)
     monkeypatch.setattr(synth_run, "PROBED", ((0,), (30, 60, 90)))
     monkeypatch.setattr(synth_run, "FIRST_BLOCKS", 1)
     return tmp_path

@@ -62,7 +62,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return SimpleNamespace(soundfont=Path(soundfont), soundfont_hash="ab" * 32, render=play)
 
     monkeypatch.setattr(render, "open_renderer", open_renderer)
-    monkeypatch.setattr(rendering, "load_pipeline", lambda *_: pipeline)
+    monkeypatch.setattr(rendering, "load_pipeline", lambda *_, **__: pipeline)
     monkeypatch.setattr(evaluate, "_machine", lambda: {"threads": 1})  # spares the import of every model
     monkeypatch.setattr(
         program_f1,

@@ -36,7 +36,7 @@ def test_an_unknown_command_is_status_2(ondes: Ondes) -> None:
 def test_running_out_of_memory_is_one_line(
     words: str, ondes: Ondes, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(*_: object) -> None:
+    def load(*_: object, **__: object) -> None:
         raise RuntimeError(words)
 
     monkeypatch.setattr(rendering, "load_pipeline", load)
@@ -46,7 +46,7 @@ def test_running_out_of_memory_is_one_line(
 
 
 def test_a_defect_of_ours_is_not_hidden(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(*_: object) -> None:
+    def load(*_: object, **__: object) -> None:
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(rendering, "load_pipeline", load)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,12 @@ from sine_pipeline import Ondes
 from ondes.audio import Audio
 from ondes.checkpoints.spectrogram_folder import write_spectrogram_folder
 from ondes.checkpoints.spectrogram_parts import PUBLIC_SCHEDULER, SpectrogramParts
+from ondes.models.framed_vocoder import FramedVocoder
+from ondes.models.int8_linear import multiplies_int8
 from ondes.models.mel_decoder import FramedGriffinLim
 from ondes.pipelines.opening import pipeline_class
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
+from ondes.pipelines.spectrogram_samplers import choose_sampling
 from ondes.pipelines.synthesis import SynthesisPipeline
 from tiny_model import save_tiny_model
 from tiny_spectrograms import tiny_networks, tiny_pipeline
@@ -54,6 +58,85 @@ def test_a_rendering_is_16_khz_mono_and_its_replay_the_same_bytes(
     assert output.read_bytes() == written
 
 
+def test_joins_guidance_and_vocoder_are_recorded_and_played_again(
+    ondes: Ondes, model: Path, song: Path, tmp_path: Path
+) -> None:
+    vocoder = tmp_path / "voice"
+    FramedVocoder(width=4, hidden=4, blocks=1, tonal_bins=4).save_pretrained(vocoder)
+    output = song.with_suffix(".wav")
+    words = ["--continuation", "inpainting", "--guidance-interval", "0.1-0.6", "--vocoder", vocoder]
+    run = ondes("synth", song, "-o", output, "--model", model, *words)
+    assert run.status == 0, run.err
+    settings = json.loads(song.with_suffix(".json").read_text())["settings"]
+    found = {name: settings[name] for name in ("continuation", "guidance_interval", "vocoder", "int8")}
+    assert found == {
+        "continuation": "inpainting",
+        "guidance_interval": "0.1-0.6",
+        "vocoder": "voice",
+        "int8": False,
+    }
+    written = output.read_bytes()
+    pipeline = SpectrogramDiffusionPipeline.from_pretrained(model, vocoder=vocoder)
+    pipeline(song, continuation="inpainting", guidance_interval=(0.1, 0.6)).write(output)
+    assert output.read_bytes() == written
+    assert ondes("replay", song.with_suffix(".json")).status == 0
+    moved = vocoder.rename(tmp_path / "moved")
+    assert ondes("replay", song.with_suffix(".json"), "--vocoder", moved).status == 0
+    assert (
+        "--model or --vocoder" in ondes("replay", song.with_suffix(".json"), "--vocoder", "griffin-lim").err
+    )
+
+
+@pytest.mark.skipif(not multiplies_int8(), reason="this processor has no 8-bit products")
+def test_8_bits_are_measured_recorded_and_played_again(
+    ondes: Ondes, model: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ondes.models.int8_linear.FEWEST_WEIGHTS", 1)
+    output, beside = song.with_suffix(".wav"), song.with_suffix(".json")
+    run = ondes("synth", song, "-o", output, "--model", model, "--int8")
+    assert re.search(r"change the network's answer to noise by [1-9]?\d\.\d\d %", run.err), run.err
+    card = json.loads(beside.read_text())
+    exact = SpectrogramDiffusionPipeline.from_pretrained(model)
+    assert card["settings"]["int8"]
+    assert card["model"]["sha256"] == exact.model_hash
+    assert ondes("replay", beside).status == 0
+    written = output.read_bytes()
+    exact(song).write(output)
+    assert output.read_bytes() != written
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--continuation", "inpainting"], "has no continuation; leave out --continuation"),
+        (["--guidance-interval", "0-0.5"], "has no guidance interval; leave out --guidance-interval"),
+        (["--vocoder", "vocoder-16k-small"], "which is no vocoder for this model"),
+        (["--int8"], "leave out --int8"),
+    ],
+)
+def test_what_only_this_model_can_is_refused_by_others(
+    words: list[str], message: str, ondes: Ondes, song: Path
+) -> None:
+    other = save_tiny_model(song.parent / "synth")
+    run = ondes("synth", song, "-o", song.with_suffix(".wav"), "--model", other, *words)
+    assert run.status == 2
+    (line,) = [line for line in run.err.splitlines() if line.startswith("ondes: ")]
+    assert message in line
+    assert not song.with_suffix(".wav").exists()
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("port", 1000), ("ddpm", 100), ("dpm++", 3), (None, 3)])
+def test_a_sampler_of_others_takes_their_steps_unless_told(sampler: str | None, steps: int) -> None:
+    pipeline = tiny_pipeline()
+    assert pipeline.steps_for(sampler) == steps
+    chosen = choose_sampling(pipeline.scheduler, default_steps=3, default_guidance=1.0, sampler=sampler)
+    assert chosen.steps == steps
+    told = choose_sampling(
+        pipeline.scheduler, default_steps=3, default_guidance=1.0, sampler=sampler, steps=5
+    )
+    assert told.steps == 5
+
+
 def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
     output = song.with_suffix(".wav")
     ondes("synth", song, "-o", output, "--model", model, "--threads", 1)
@@ -74,6 +157,10 @@ def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song:
         (["-o", "a.wav", "--temperature", "0.5"], "has no temperature"),
         (["-o", "out", "--stems"], "leave out --stems"),
         (["-o", "a.wav", "--sampler", "heun"], "no sampler 'heun' for this model"),
+        (["-o", "a.wav", "--vocoder", "vocoder-small"], "no vocoder for log-mels of 16 kHz"),
+        (["-o", "a.wav", "--guidance-interval", "0.8-0.1"], "'0.8-0.1' is no guidance interval"),
+        (["-o", "a.wav", "--guidance-interval", "low"], "'low' is no guidance interval"),
+        (["-o", "a.wav", "--guidance-interval", "0.1-0.8", "--guidance", "1"], "leave one of them out"),
     ],
 )
 def test_what_only_other_models_can_is_refused_in_one_line(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondes.cli.console import clock, complain, playing, say, waiting
+from ondes.cli.threads import use_threads
 from ondes.errors import UserError
 from ondes.files import file_sha256
 from ondes.sidecar import Output, Settings, Sidecar, Source, current_versions, is_sidecar, portable_name
@@ -48,23 +49,50 @@ def open_notes(score: Path) -> Notes:
     return to_notes(symbolic)
 
 
-def load_pipeline(model: str, threads: int | None) -> Player:
+def load_pipeline(
+    model: str, threads: int | None, *, vocoder: str | None = None, int8: bool = False
+) -> Player:
     """Load a model of any kind by bundled name, folder or Hub id, after telling torch how many threads it may use.
 
+    Args:
+        model: Its name.
+        threads: Torch's choice where None.
+        vocoder: Another than its own, by name or place.
+        int8: Whether its linear layers are made 8-bit; what this changes is said.
+
     Raises:
-        UserError: If there is no such model, or its weights are damaged.
+        UserError: If there is no such model or vocoder, or its weights are damaged.
     """
     with waiting(f"Loading {model}"):
-        import torch  # noqa: PLC0415
         from diffusers.utils import logging as diffusers_logging  # noqa: PLC0415
 
         from ondes.pipelines.opening import open_pipeline  # noqa: PLC0415
 
         diffusers_logging.set_verbosity(logging.CRITICAL)
         diffusers_logging.disable_progress_bar()
-        if threads:
-            torch.set_num_threads(threads)
-        return open_pipeline(model)
+        use_threads(threads)
+        pipeline = open_pipeline(model, vocoder=vocoder, int8=int8)
+    if (error := getattr(pipeline, "int8_error", None)) is not None:
+        say(f"8-bit linear layers change the network's answer to noise by {100 * error:.2f} %")
+    return pipeline
+
+
+def parse_interval(text: str) -> tuple[float, float]:
+    """Two diffusion times in one word: `0.1-0.8`.
+
+    Raises:
+        UserError: If it is not two numbers from 0 to 1 that rise.
+    """
+    match = re.fullmatch(r"([\d.]+)-([\d.]+)", text.strip())
+    try:
+        low, high = (float(number) for number in match.groups()) if match else (1.0, 0.0)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high <= 1:
+        raise UserError(
+            f"{text!r} is no guidance interval; two rising times from 0 (music) to 1 (noise) are, as in 0.1-0.8"
+        )
+    return low, high
 
 
 def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> dict[str, Any]:
@@ -82,13 +110,21 @@ def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> di
         "sampler": settings.sampler,
         "guidance_scale": settings.guidance_scale,
     }
-    if settings.temperature is not None:
-        taken = inspect.signature(play).parameters.values()
-        if not any(taker.name == "temperature" or taker.kind is taker.VAR_KEYWORD for taker in taken):
+    takers = inspect.signature(play).parameters.values()
+    interval = settings.guidance_interval and parse_interval(settings.guidance_interval)
+    for name, value in {
+        "temperature": settings.temperature,
+        "guidance_interval": interval,
+        "continuation": settings.continuation,
+    }.items():
+        if value is None:
+            continue
+        if not any(taker.name == name or taker.kind is taker.VAR_KEYWORD for taker in takers):
             raise UserError(
-                "this model has no temperature; leave out --temperature, or choose another --model"
+                f"this model has no {name.replace('_', ' ')}; leave out --{name.replace('_', '-')}, "
+                "or choose another --model"
             )
-        chosen["temperature"] = settings.temperature
+        chosen[name] = value
     return chosen
 
 
@@ -266,13 +302,17 @@ def describe(
     """
     import torch  # noqa: PLC0415
 
-    local = Path(model).is_dir() and not is_bundled(model)
-    name = portable_name(Path(model), folder) if local else model
-    steps = settings.steps or pipeline.default_steps
+    steps = settings.steps or pipeline.steps_for(settings.sampler)
+    vocoder = settings.vocoder and _portable(settings.vocoder, folder)
     return Sidecar(
         score=score,
-        model=Source(name, pipeline.model_hash),
-        settings=replace(settings, steps=steps, threads=torch.get_num_threads()),
+        model=Source(_portable(model, folder), pipeline.model_hash),
+        settings=replace(settings, steps=steps, threads=torch.get_num_threads(), vocoder=vocoder),
         output=output,
         versions=current_versions(),
     )
+
+
+def _portable(model: str, folder: Path) -> str:
+    """How a sidecar in `folder` names a model or vocoder: a bundled name or Hub id stays as it is."""
+    return portable_name(Path(model), folder) if Path(model).exists() and not is_bundled(model) else model

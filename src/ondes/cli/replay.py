@@ -31,6 +31,7 @@ OutputOption = Annotated[
 ]
 ScoreOption = Annotated[Path | None, typer.Option(help="The score, if it has moved.", show_default=False)]
 ModelOption = Annotated[str | None, typer.Option(help="The model, if it has moved.", show_default=False)]
+VocoderOption = Annotated[str | None, typer.Option(help="The vocoder, if it has moved.", show_default=False)]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def replay(
     *,
     score: ScoreOption = None,
     model: ModelOption = None,
+    vocoder: VocoderOption = None,
 ) -> None:
     """Make a rendering again from its .json: the same bytes on the same machine, or exit status 1."""
     record = Sidecar.read(sidecar)
@@ -61,9 +63,16 @@ def replay(
     target = _target(record.output, sidecar.parent, output)
     _mention_versions(record)
     notes = rendering.open_notes(played)
+    named = vocoder or (record.settings.vocoder and _place(record.settings.vocoder, sidecar.parent))
     with rendering.staged(target.folder) as staging:
-        pipeline = rendering.load_pipeline(_model(record, sidecar.parent, model), record.settings.threads)
-        _check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option="--model")
+        pipeline = rendering.load_pipeline(
+            model or _place(record.model.name, sidecar.parent),
+            record.settings.threads,
+            vocoder=named,
+            int8=record.settings.int8,
+        )
+        option = "--model or --vocoder" if named else "--model"
+        _check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option=option)
         play = rendering.play_to_stems if record.settings.stems else rendering.play_to_file
         into = staging if record.settings.stems else staging / record.output.file
         made = play(pipeline, notes, record.settings, into, label=played.name)
@@ -93,13 +102,10 @@ def _score(record: Sidecar, sidecar: Path, given: Path | None) -> Path:
     return path
 
 
-def _model(record: Sidecar, folder: Path, given: str | None) -> str:
-    """The model as `load_pipeline` wants it: a folder relative to the sidecar, or a name."""
-    if given is not None:
-        return given
-    name = record.model.name
+def _place(name: str, folder: Path) -> str:
+    """A model or vocoder as `load_pipeline` wants it: a place relative to the sidecar, or a name."""
     local = folder / name
-    return str(local) if local.is_dir() and not rendering.is_bundled(name) else name
+    return str(local) if local.exists() and not rendering.is_bundled(name) else name
 
 
 def _check_hash(what: str, recorded: str, found: str, *, option: str) -> None:

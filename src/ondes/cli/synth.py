@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from ondes.cli import rendering, streaming
 from ondes.cli.console import complain
 from ondes.errors import UserError
 from ondes.sidecar import Settings
+
+if TYPE_CHECKING:
+    from ondes.pipelines.opening import Player
 
 
 class Sampler(StrEnum):
@@ -27,6 +30,14 @@ class Sampler(StrEnum):
     ANCESTRAL_MEDIUM = "ancestral-medium"
     PORT = "port"
     DDPM = "ddpm"
+
+
+class Continuation(StrEnum):
+    """How Spectrogram Diffusion joins its segments."""
+
+    CONTEXT = "context"
+    INPAINTING = "inpainting"
+    NONE = "none"
 
 
 ScoreArgument = Annotated[
@@ -48,7 +59,8 @@ StepsOption = Annotated[
     typer.Option(
         min=1,
         max=1000,
-        help="Quality dial, 4 to 32. [default: the model's]",
+        help="Quality dial: 4 to 32, for Spectrogram Diffusion 10 to 50. [default: the model's, but 1000 for the "
+        "samplers ancestral and port, 100 for ddpm]",
         show_default=False,
     ),
 ]
@@ -63,6 +75,35 @@ GuidanceOption = Annotated[
         help="How strictly the notes are obeyed; 1 is plain. [default: the model's]",
         show_default=False,
     ),
+]
+IntervalOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A-B",
+        help="Diffusion times between which there is guidance, 0 (music) to 1 (noise), as 0.1-0.8. "
+        "[default: always]",
+        show_default=False,
+    ),
+]
+ContinuationOption = Annotated[
+    Continuation | None,
+    typer.Option(
+        help="How segments join: each hears the one before, or overlaps it, or is made beside it. "
+        "[default: as the model was trained]",
+        show_default=False,
+    ),
+]
+VocoderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="What makes sound of spectrograms: a bundled name, a folder, an ONNX file, a Hub id or griffin-lim. "
+        "[default: the model's]",
+        show_default=False,
+    ),
+]
+Int8Option = Annotated[
+    bool, typer.Option("--int8", help="8-bit linear layers: faster on many CPUs; the error is printed.")
 ]
 TemperatureOption = Annotated[
     float | None,
@@ -111,7 +152,11 @@ def synth(
     steps: StepsOption = None,
     sampler: SamplerOption = None,
     guidance: GuidanceOption = None,
+    guidance_interval: IntervalOption = None,
     temperature: TemperatureOption = None,
+    continuation: ContinuationOption = None,
+    vocoder: VocoderOption = None,
+    int8: Int8Option = False,
     model: ModelOption = rendering.DEFAULT_MODEL,
     threads: ThreadsOption = None,
     stems: StemsOption = False,
@@ -121,9 +166,20 @@ def synth(
 ) -> None:
     """Play a MIDI file with a diffusion model."""
     settings = Settings(
-        seed, steps, sampler.value if sampler else None, guidance, threads, stems, temperature
+        seed,
+        steps,
+        sampler.value if sampler else None,
+        guidance,
+        threads,
+        stems,
+        temperature,
+        guidance_interval,
+        continuation.value if continuation else None,
+        vocoder,
+        int8,
     )
     _check_combination(output, stems=stems, stream=stream, raw=raw)
+    _check_guidance(settings)
     if stream:
         _stream(score, model, settings, header=not raw)
     elif stems:
@@ -141,6 +197,22 @@ def _check_combination(output: Path | None, *, stems: bool, stream: bool, raw: b
         raise UserError("--raw says how --stream writes; add --stream, or leave it out")
 
 
+def _check_guidance(settings: Settings) -> None:
+    """Refuse an interval that is none, or that nothing happens in."""
+    if settings.guidance_interval is None:
+        return
+    rendering.parse_interval(settings.guidance_interval)
+    if settings.guidance_scale == 1:
+        raise UserError(
+            "--guidance 1 guides nowhere, so --guidance-interval changes nothing; leave one of them out"
+        )
+
+
+def _load(model: str, settings: Settings) -> Player:
+    """The model, with the vocoder and the arithmetic that were chosen."""
+    return rendering.load_pipeline(model, settings.threads, vocoder=settings.vocoder, int8=settings.int8)
+
+
 def _file(score: Path, output: Path, model: str, settings: Settings, *, sidecar: bool) -> None:
     """Write one audio file, after everything that can be wrong with it has been looked at."""
     from ondes.audio import check_output  # noqa: PLC0415
@@ -150,7 +222,7 @@ def _file(score: Path, output: Path, model: str, settings: Settings, *, sidecar:
     notes = rendering.open_notes(score)
     check_output(output, duration_s=notes.duration_s)
     source = rendering.score_source(score, output.parent)
-    pipeline = rendering.load_pipeline(model, settings.threads)
+    pipeline = _load(model, settings)
     made = rendering.play_to_file(pipeline, notes, settings, output, label=score.name)
     if beside:
         rendering.describe(
@@ -169,7 +241,7 @@ def _stems(score: Path, folder: Path, model: str, settings: Settings, *, sidecar
         raise UserError(f"{score} has no notes, so there are no parts to write; leave out --stems")
     with rendering.staged(folder) as staging:
         source = rendering.score_source(score, folder)
-        pipeline = rendering.load_pipeline(model, settings.threads)
+        pipeline = _load(model, settings)
         made = rendering.play_to_stems(pipeline, notes, settings, staging, label=score.name)
         if sidecar:
             rendering.describe(
@@ -183,5 +255,5 @@ def _stream(score: Path, model: str, settings: Settings, *, header: bool) -> Non
     """Send the music down standard output as it is made."""
     with streaming.standard_output() as sink:
         notes = rendering.open_notes(score)
-        pipeline = rendering.load_pipeline(model, settings.threads)
+        pipeline = _load(model, settings)
         streaming.play_to_stream(pipeline, notes, settings, sink, header=header, label=score.name)

@@ -47,7 +47,12 @@ def load_vocoder(name: str | Path) -> Any:
     config = read_config(place)
     if is_bigvgan(config):
         return read_bigvgan(place)
-    saved = BigVGAN if config.get("_class_name") == BigVGAN.__name__ else Vocoder
+    made = config.get("_class_name", Vocoder.__name__)
+    if made not in (Vocoder.__name__, BigVGAN.__name__):
+        raise UserError(
+            f"{name} is a {made}, which is no vocoder for this model; give a Vocoder, a BigVGAN or 'griffin-lim'"
+        )
+    saved = BigVGAN if made == BigVGAN.__name__ else Vocoder
     try:
         with quiet_loading():
             vocoder = saved.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)

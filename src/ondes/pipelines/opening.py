@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ondes.checkpoints.spectrogram_folder import INDEX, PUBLIC, is_spectrogram_folder, read_json
+from ondes.errors import UserError
 from ondes.pipelines.bundled import resolve
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_loading import hub_index
@@ -13,16 +15,26 @@ from ondes.pipelines.synthesis import SynthesisPipeline
 Player = SynthesisPipeline | SpectrogramDiffusionPipeline
 
 
-def open_pipeline(name: str | Path) -> Player:
+def open_pipeline(name: str | Path, *, vocoder: str | Path | None = None, int8: bool = False) -> Player:
     """A model of any kind that plays scores.
 
     Args:
         name: A bundled name, a folder of ours or in the layout of `google/music-spectrogram-diffusion`, or a Hub id.
+        vocoder: By name or place, as its `from_pretrained` takes it; the model's own if missing.
+        int8: Whether linear layers compute with whole numbers of 8 bits, which Spectrogram Diffusion alone can.
 
     Raises:
-        UserError: If there is no such model, or its weights are damaged or do not fit.
+        UserError: If there is no such model or vocoder, its weights are damaged or do not fit, or it has no 8 bits.
     """
-    return pipeline_class(name).from_pretrained(name)
+    kind = pipeline_class(name)
+    chosen: dict[str, Any] = {} if vocoder is None else {"vocoder": vocoder}
+    if int8:
+        if kind is not SpectrogramDiffusionPipeline:
+            raise UserError(
+                f"{name} does not compute with 8 bits; leave out --int8, or choose another --model"
+            )
+        chosen["int8"] = True
+    return kind.from_pretrained(name, **chosen)
 
 
 def pipeline_class(name: str | Path) -> type[Player]:

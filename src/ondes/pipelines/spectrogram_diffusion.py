@@ -25,7 +25,7 @@ from ondes.pipelines.spectrogram_loading import (
     load_mel_decoder,
     load_spectrogram_pipeline,
 )
-from ondes.pipelines.spectrogram_samplers import choose_sampling
+from ondes.pipelines.spectrogram_samplers import SAMPLER_STEPS, choose_sampling
 from ondes.pipelines.spectrogram_segments import (
     Stretch,
     batches,
@@ -71,6 +71,12 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
     """
 
     _optional_components: ClassVar[list[str]] = ["notes_encoder", "continuous_encoder", "melgan"]
+
+    int8_error: float | None = None
+    """Relative error of the decoder's answer to noise, where its linear layers were made 8-bit."""
+
+    exact_hash: str | None = None
+    """The model's hash before that."""
 
     def __init__(
         self,
@@ -155,9 +161,15 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         """Solver steps where the caller names none."""
         return int(self.config["default_steps"])
 
+    def steps_for(self, sampler: str | None) -> int:
+        """Solver steps where the caller names a sampler and no number."""
+        return SAMPLER_STEPS.get(sampler or "", self.default_steps)
+
     @property
     def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
+        """SHA-256 over the settings and the names and values of all weights (before any became 8-bit), hexadecimal."""
+        if self.exact_hash is not None:
+            return self.exact_hash
         networks = [self.notes_encoder, self.continuous_encoder, self.decoder, self.vocoder]
         present = [network for network in networks if network is not None]
         return weights_hash([self.config, self.scheduler.config], present)
@@ -220,7 +232,8 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         Args:
             score: Anything `ondes.read_score` takes, or `ondes.Notes`.
             seed: Of the noise the music is made from.
-            steps: Solver steps: 10 to 50, but 1000 for "ancestral" and "port", 100 for "ddpm".
+            steps: Solver steps, 10 to 50; if missing those of `steps_for`: 1000 for "ancestral" and "port", 100 for
+                "ddpm".
             sampler: A name of `ondes.pipelines.spectrogram_samplers`; the model's own scheduler if missing.
             guidance_scale: 1 obeys the notes plainly, at half the price; more exaggerates them.
             guidance_interval: Diffusion times, 0 (data) to 1 (noise), between which there is guidance

@@ -177,6 +177,8 @@ def _quantise(pipeline: Any) -> None:
         UserError: If this processor cannot.
     """
     network: SegmentNetwork = pipeline.network
+    # Integers are no weights that could be hashed.
+    pipeline.exact_hash = pipeline.model_hash
     with torch.no_grad():
         memory = network.encode([np.arange(1, PROBE_TOKENS)], None)
     noise = torch.randn(1, network.frames, network.bands, generator=torch.Generator().manual_seed(0))
@@ -187,6 +189,7 @@ def _quantise(pipeline: Any) -> None:
     except ValueError as problem:
         raise UserError(f"int8 is not possible here: {reason(problem)}; leave it out") from problem
     log.info("8-bit linear layers change the answer to noise by %.2f %%", 100 * error)
+    pipeline.int8_error = error
 
 
 def default_mel_decoder() -> Any:

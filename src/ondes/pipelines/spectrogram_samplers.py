@@ -59,9 +59,19 @@ SPECTROGRAM_SAMPLERS: dict[str, Callable[[str], Any]] = {
 }
 """What makes each from what the network predicts.
 
-"ancestral" is the official sampler (1000 steps), "port" that of its PyTorch port (1000), "ddpm" that of diffusers
-(100), with their own steps and noise levels. The others need 10 to 50.
+"ancestral" is the official sampler, "port" that of its PyTorch port, "ddpm" that of diffusers, with their own steps and
+noise levels. The others need 10 to 50 steps.
 """
+
+
+SAMPLER_STEPS = {
+    "ancestral": 1000,
+    "ancestral-small": 1000,
+    "ancestral-medium": 1000,
+    "port": 1000,
+    "ddpm": 100,
+}
+"""What the samplers of other programs take where nobody says how many, since with a few they make noise."""
 
 
 def make_spectrogram_scheduler(name: str, *, prediction_type: str = "epsilon") -> Any:
@@ -94,7 +104,7 @@ def choose_sampling(
 
     Args:
         own: The scheduler of the model, which is copied.
-        default_steps: Those of the model.
+        default_steps: Those of the model, for samplers without steps of their own.
         default_guidance: The same of the guidance scale.
         seed: This and all others as of `SpectrogramDiffusionPipeline.stream`.
         steps: See there.
@@ -114,7 +124,7 @@ def choose_sampling(
     if sampler is not None:
         scheduler = functools.partial(make_spectrogram_scheduler, sampler, prediction_type=prediction)
     solver = scheduler()
-    steps = default_steps if steps is None else steps
+    steps = SAMPLER_STEPS.get(sampler or "", default_steps) if steps is None else steps
     discrete = not isinstance(solver, AncestralScheduler)
     most = int(solver.config["num_train_timesteps"]) if discrete else LONGEST_STEPS
     if not 1 <= steps <= most:

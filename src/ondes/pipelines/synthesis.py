@@ -140,6 +140,10 @@ class SynthesisPipeline(DiffusionPipeline):
         """Solver steps where the caller names none."""
         return int(self.config["default_steps"])
 
+    def steps_for(self, sampler: str | None) -> int:  # noqa: ARG002
+        """Solver steps where the caller names a sampler and no number: the same for all."""
+        return self.default_steps
+
     @property
     def model_hash(self) -> str:
         """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
