@@ -12,6 +12,7 @@ import typer
 
 from ondes.cli import rendering
 from ondes.cli.console import console, say
+from ondes.cli.threads import use_threads
 from ondes.errors import UserError
 
 if TYPE_CHECKING:
@@ -219,13 +220,10 @@ def _synthesiser_subject(
 
 def _vocoder_subject(model: str, threads: int | None) -> tuple[Subject, dict[str, Any]]:
     """A vocoder alone as something to evaluate."""
-    import torch  # noqa: PLC0415
-
     from ondes.evaluation.synth_run import Subject  # noqa: PLC0415
     from ondes.pipelines.loading import load_vocoder  # noqa: PLC0415
 
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     return Subject(vocoders=_vocoders(load_vocoder(model))), {"model": model}
 
 

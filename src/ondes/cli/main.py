@@ -15,6 +15,7 @@ import typer
 
 import ondes
 from ondes.cli.console import complain, routed_messages
+from ondes.cli.threads import threads_given_back
 from ondes.errors import UserError
 
 COMMANDS = ("demo", "synth", "replay", "models", "train", "evaluate", "data", "import_", "export")
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: Always.
     """
-    with routed_messages():
+    with routed_messages(), threads_given_back():
         sys.exit(_status(list(sys.argv[1:] if arguments is None else arguments)))
 
 
