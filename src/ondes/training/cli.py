@@ -24,6 +24,7 @@ from ondes.training.callbacks import SampleImages, SaveModel, SpeedReport
 TASKS = {
     "synth": ("ondes.training.synth", "SynthTraining", "RenderedWindows"),
     "vocoder": ("ondes.training.vocoder", "VocoderTraining", "RenderedAudio"),
+    "compose": ("ondes.training.composer", "ComposerTraining", "NoteWindows"),
     "spectrogram-diffusion": ("ondes.training.spectrogram_system", "SpectrogramTraining", "SpectrogramData"),
 }
 """Where the training module and the data module of each task are."""
