@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import csv
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from spectrogram_runs import SYSTEMS, SpectrogramTrain, write_system  # pyright: ignore[reportMissingImports]
@@ -14,7 +16,9 @@ from spectrogram_runs import SYSTEMS, SpectrogramTrain, write_system  # pyright:
 from ondes.errors import UserError
 from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
+from ondes.representations.events import Mt3Codec
 from ondes.training.cli import GONE_FROM_TRAINER, main, refusal
+from plain_notes import plain_notes
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -48,6 +52,21 @@ def test_a_run_saves_a_pipeline_of_the_averaged_weights_and_logs_their_losses(
     assert float(row["validation/loss"]) == pytest.approx(sum(times) / 5, rel=1e-4)
 
 
+def test_the_codec_of_a_run_is_saved_and_used_at_inference(
+    train_spectrogram: SpectrogramTrain, tmp_path: Path
+) -> None:
+    codec = {"name": "mt3", "velocity_bins": 9, "granularity": "midi_class"}
+    words = [f"--{part}.init_args.codec={json.dumps(codec)}" for part in ("model", "data")]
+    train_spectrogram("diffusion", tmp_path, "--trainer.max_steps", "1", *words)
+    pipeline = SpectrogramDiffusionPipeline.from_pretrained(tmp_path / "model")
+    assert pipeline.config["codec"] == codec
+    assert pipeline.codec == Mt3Codec(velocity_bins=9, granularity="midi_class")
+    assert pipeline.notes_encoder.config["vocab_size"] == pipeline.codec.vocabulary_size
+    soft, loud = (plain_notes([(0.0, 0.5, 60, velocity, 45)]) for velocity in (20, 110))
+    made = [pipeline.log_mel(notes, steps=1, guidance_scale=1.0) for notes in (soft, loud)]
+    assert not np.array_equal(*made)
+
+
 def test_the_baseline_is_saved_as_itself(train_spectrogram: SpectrogramTrain, tmp_path: Path) -> None:
     weights = train_spectrogram("autoregressive", tmp_path)["state_dict"]
     saved = SpectrogramAutoregressive.from_pretrained(tmp_path / "model", low_cpu_mem_usage=False)
@@ -70,6 +89,14 @@ def test_the_baseline_is_saved_as_itself(train_spectrogram: SpectrogramTrain, tm
         ),
         (["--data.init_args.with_context", "false"], "with_context is True but .*with_context is False"),
         (["--data.init_args.codec", "port"], "codec is 'mt3' but data.init_args.codec is 'port'"),
+        (
+            ["--data.init_args.codec", "{name: mt3, velocity_bins: 16}"],
+            "codec is 'mt3' but data.init_args.codec is {'name': 'mt3', 'velocity_bins': 16}",
+        ),
+        (
+            ["--data.init_args.codec", "{name: mt3, velocity_bin: 16}"],
+            "'mt3' has no field 'velocity_bin'; did you mean 'velocity_bins'",
+        ),
         (["--data.init_args.midi_output_size", "null"], "have 2048 tokens but the model reads 64"),
         (["--data.init_args.rendered_path", "null"], "there is nothing to train on"),
     ],

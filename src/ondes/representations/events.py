@@ -23,6 +23,7 @@ from ondes.representations.note_events import (
     Tokens,
     TokenSegment,
     Writer,
+    check_bins,
     note_events,
     segment_rows,
     song_frames,
@@ -31,6 +32,7 @@ from ondes.representations.note_events import (
 )
 
 __all__ = [
+    "CodecSettings",
     "EventCodec",
     "Mt3Codec",
     "TokenSegment",
@@ -136,8 +138,7 @@ class Mt3Codec:
     pad_id: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.velocity_bins <= 127:
-            raise UserError(f"velocity_bins is {self.velocity_bins}; give 1 to 127")
+        check_bins(self.velocity_bins)
         if self.granularity not in GRANULARITIES:
             raise UserError(
                 f"no granularity {self.granularity!r}; {nearest(self.granularity, GRANULARITIES)}"
@@ -183,8 +184,16 @@ class Mt3Codec:
         return write
 
 
-def make_codec(config: Mapping[str, Any]) -> EventCodec:
+CodecSettings = dict[str, int | str] | str
+"""The name of a codec with its default settings, or `name` and what differs from them, as
+`{name: mt3, velocity_bins: 16, granularity: midi_class}`."""
+
+
+def make_codec(config: str | Mapping[str, Any]) -> EventCodec:
     """The codec that `to_config` described.
+
+    Args:
+        config: Its name alone, or `name` and what differs from the codec's defaults.
 
     Raises:
         UserError: If the name or a field is unknown, or a package that the codec needs is missing.
@@ -193,7 +202,7 @@ def make_codec(config: Mapping[str, Any]) -> EventCodec:
     from ondes.representations.port_events import PortCodec  # noqa: PLC0415
 
     makers: dict[str, Any] = {codec.name: codec for codec in (Mt3Codec, PortCodec, MidiTokCodec)}
-    settings = dict(config)
+    settings = {"name": config} if isinstance(config, str) else dict(config)
     name = str(settings.pop("name", ""))
     if name not in makers:
         raise UserError(f"no token codec {name!r}; {nearest(name, makers)}")

@@ -26,6 +26,7 @@ from ondes.representations.note_events import (
     Tokens,
     TokenSegment,
     Writer,
+    check_bins,
     song_frames,
     to_steps,
     write_song,
@@ -93,8 +94,7 @@ class MidiTokCodec:
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise UserError(f"no MidiTok scheme {self.scheme!r}; {nearest(self.scheme, SCHEMES)}")
-        if not 1 <= self.velocity_bins <= 127:
-            raise UserError(f"velocity_bins is {self.velocity_bins}; give 1 to 127")
+        check_bins(self.velocity_bins)
         if self.vocabulary not in ("", _digest(self.scheme, self.velocity_bins)):
             raise UserError(
                 "the installed MidiTok makes another vocabulary than the one the model was saved with; "

@@ -29,6 +29,16 @@ Tokens = Int64[np.ndarray, " _"]
 Starts = Int64[np.ndarray, " _"]
 
 
+def check_bins(velocity_bins: int) -> None:
+    """Refuse what cannot be a number of loudnesses.
+
+    Raises:
+        UserError: If it is not a whole number from 1 to 127.
+    """
+    if type(velocity_bins) is not int or not 1 <= velocity_bins <= 127:
+        raise UserError(f"velocity_bins is {velocity_bins!r}; give a whole number from 1 to 127")
+
+
 @dataclass(frozen=True, eq=False)
 class TokenSegment:
     """The notes of one stretch of a song, as tokens.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
-from ondes.representations.events import make_codec
+from ondes.representations.events import CodecSettings, make_codec
 from ondes.training.spectrogram_segments import MOST_TOKENS, SEGMENT_FRAMES, SegmentBatch
 from ondes.training.spectrogram_system import Optimiser, SpectrogramTraining, masked_mean
 
@@ -26,7 +26,7 @@ class SpectrogramAutoregressiveTraining(SpectrogramTraining):
         head_dim: Channels of a head.
         num_layers: Layers of the encoder and of the decoder.
         dropout: Share of channels dropped in training.
-        codec: Name of the tokens: see `ondes.representations.events`.
+        codec: Of the tokens: its name, or a mapping of `name` and its settings (see `CodecSettings`).
         max_input_length: Rows of the table of token positions.
         learning_rate: Constant after the warm-up.
         optimizer: "adafactor" or "adamw".
@@ -43,7 +43,7 @@ class SpectrogramAutoregressiveTraining(SpectrogramTraining):
         head_dim: int = 64,
         num_layers: int = 8,
         dropout: float = 0.1,
-        codec: str = "mt3",
+        codec: CodecSettings = "mt3",
         max_input_length: int = MOST_TOKENS,
         learning_rate: float = 1e-3,
         optimizer: Optimiser = "adafactor",
@@ -52,7 +52,7 @@ class SpectrogramAutoregressiveTraining(SpectrogramTraining):
         seed: int = 0,
     ) -> None:
         network = SpectrogramAutoregressive(
-            vocab_size=make_codec({"name": codec}).vocabulary_size,
+            vocab_size=make_codec(codec).vocabulary_size,
             max_length=max_input_length,
             targets_length=SEGMENT_FRAMES,
             d_model=emb_dim,

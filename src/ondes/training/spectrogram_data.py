@@ -15,7 +15,7 @@ from ondes.datasets.feature_cache import build_cache, open_cache
 from ondes.datasets.readers import read_recordings
 from ondes.datasets.recordings import Rejections
 from ondes.errors import UserError
-from ondes.representations.events import make_codec
+from ondes.representations.events import CodecSettings, make_codec
 from ondes.training.spectrogram_segments import MOST_TOKENS, RandomSegments, SegmentBatch
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class SpectrogramData(lightning.LightningDataModule):
             tokens is made shorter, never cut.
         with_context: Whether the 256 frames before a segment are given.
         sampling_temperature: A data set counts as its size to this power.
-        codec: Name of the tokens.
+        codec: Of the tokens: its name, or a mapping of `name` and its settings (see `CodecSettings`).
         musicnet_path: Folder of MusicNet.
         maestro_path: Folder of MAESTRO v3.
         slakh_path: Folder of Slakh2100 redux.
@@ -57,7 +57,7 @@ class SpectrogramData(lightning.LightningDataModule):
         midi_output_size: int | None = None,
         with_context: bool = False,
         sampling_temperature: float = 0.3,
-        codec: str = "mt3",
+        codec: CodecSettings = "mt3",
         musicnet_path: Path | None = None,
         maestro_path: Path | None = None,
         slakh_path: Path | None = None,
@@ -73,7 +73,7 @@ class SpectrogramData(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.codec = make_codec({"name": codec})
+        self.codec = make_codec(codec)
         self.training: list[CachedSongs] = []
         self.validation: list[CachedSongs] = []
 

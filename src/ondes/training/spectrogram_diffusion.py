@@ -14,7 +14,7 @@ from ondes.diffusion.noise import position_seed
 from ondes.models.spectrogram_diffusion import ContextEncoder, FilmDecoder, NotesEncoder
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
-from ondes.representations.events import make_codec
+from ondes.representations.events import CodecSettings, make_codec
 from ondes.training.spectrogram_segments import MOST_TOKENS, SEGMENT_FRAMES, SegmentBatch
 from ondes.training.spectrogram_system import Optimiser, SpectrogramTraining, masked_mean
 
@@ -137,7 +137,7 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
         num_layers: Layers of each encoder and of the decoder.
         dropout: Share of channels dropped in training.
         with_context: Whether there is a context encoder.
-        codec: Name of the tokens: see `ondes.representations.events`.
+        codec: Of the tokens: its name, or a mapping of `name` and its settings (see `CodecSettings`).
         max_input_length: Rows of the table of token positions.
         cfg_dropout: Share of examples trained without notes and context, for classifier-free guidance.
         prediction: What the network answers with: "epsilon", "sample" or "v_prediction".
@@ -158,7 +158,7 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
         num_layers: int = 8,
         dropout: float = 0.1,
         with_context: bool = False,
-        codec: str = "mt3",
+        codec: CodecSettings = "mt3",
         max_input_length: int = MOST_TOKENS,
         cfg_dropout: float = 0.1,
         prediction: Prediction = "epsilon",
@@ -178,7 +178,7 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
             "d_ff": dim_feedforward,
         }
         frames = {"input_dims": BANDS, "targets_context_length": SEGMENT_FRAMES, "terminal_relative": True}
-        tokens_of = make_codec({"name": codec})
+        tokens_of = make_codec(codec)
         tokens = {"max_length": max_input_length, "vocab_size": tokens_of.vocabulary_size}
         network = DiffusionNetworks(
             NotesEncoder(**tokens, **sizes),

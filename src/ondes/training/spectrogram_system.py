@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ondes.diffusion.noise import position_seed
 from ondes.errors import UserError
+from ondes.representations.events import CodecSettings, make_codec
 from ondes.representations.framed_mel import from_scaled
 from ondes.training.callbacks import averaged
 from ondes.training.spectrogram_data import SpectrogramData
@@ -44,12 +45,19 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values.mean(-1) * weights).sum() / weights.sum().clamp(min=1)
 
 
+def differing(name: str, mine: object, theirs: object) -> UserError:
+    """What is wrong where a setting of the model is not that of the data."""
+    return UserError(
+        f"model.init_args.{name} is {mine!r} but data.init_args.{name} is {theirs!r}; give both the same"
+    )
+
+
 class SpectrogramTraining(lightning.LightningModule):
     """A network over segments, its averaged weights and its optimiser.
 
     Args:
         network: The network, with `save_pretrained`.
-        codec: Name of the tokens it reads.
+        codec: Of the tokens it reads, as `make_codec` takes it.
         with_context: Whether it hears what comes before.
         most_tokens: How many it reads.
         learning_rate: Constant after the warm-up.
@@ -63,7 +71,7 @@ class SpectrogramTraining(lightning.LightningModule):
         self,
         network: nn.Module,
         *,
-        codec: str,
+        codec: CodecSettings,
         with_context: bool,
         most_tokens: int,
         learning_rate: float,
@@ -75,7 +83,7 @@ class SpectrogramTraining(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.average = averaged(network, decay=ema_decay)
-        self.codec, self.with_context, self.most_tokens = codec, with_context, most_tokens
+        self.codec, self.with_context, self.most_tokens = make_codec(codec), with_context, most_tokens
         self.seed = seed
         self.learning_rate, self.warm_up_steps = learning_rate, warm_up_steps
         self.optimiser: Optimiser = optimiser
@@ -110,12 +118,10 @@ class SpectrogramTraining(lightning.LightningModule):
         """
         if not isinstance(data, SpectrogramData):
             return
-        for name in ("codec", "with_context"):
-            theirs, mine = data.hparams[name], getattr(self, name)
-            if theirs != mine:
-                raise UserError(
-                    f"model.init_args.{name} is {mine!r} but data.init_args.{name} is {theirs!r}; give both the same"
-                )
+        if data.codec.to_config() != self.codec.to_config():
+            raise differing("codec", self.hparams["codec"], data.hparams["codec"])
+        if data.hparams["with_context"] != self.with_context:
+            raise differing("with_context", self.with_context, data.hparams["with_context"])
         if data.most_tokens > self.most_tokens:
             raise UserError(
                 f"a segment may have {data.most_tokens} tokens but the model reads {self.most_tokens}; give "
