@@ -18,7 +18,7 @@ GENERAL_MIDI = tuple(
     muted trumpet; french horn; brass section; synth brass 1; synth brass 2; soprano sax; alto sax; tenor sax;
     baritone sax; oboe; english horn; bassoon; clarinet; piccolo; flute; recorder; pan flute; blown bottle;
     shakuhachi; whistle; ocarina; square lead; sawtooth lead; calliope lead; chiff lead; charang lead;
-    voice lead; fifths lead; bass and lead; new age pad; warm pad; polysynth pad; choir pad; bowed pad;
+    voice lead; fifths lead; bass lead; new age pad; warm pad; polysynth pad; choir pad; bowed pad;
     metallic pad; halo pad; sweep pad; rain effect; soundtrack effect; crystal effect; atmosphere effect;
     brightness effect; goblins effect; echoes effect; sci-fi effect; sitar; banjo; shamisen; koto; kalimba;
     bagpipe; fiddle; shanai; tinkle bell; agogo; steel drums; woodblock; taiko drum; melodic tom; synth drum;
