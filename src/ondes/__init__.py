@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ondes.models.griffin_lim import GriffinLim
     from ondes.models.note_denoiser import NoteDenoiser
     from ondes.models.vocoder import Vocoder
+    from ondes.pipelines.composer import ComposerPipeline
     from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
     from ondes.pipelines.synthesis import SynthesisPipeline
     from ondes.score import Notes, read_score, to_notes
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Audio": "ondes.audio",
+    "ComposerPipeline": "ondes.pipelines.composer",
     "GriffinLim": "ondes.models.griffin_lim",
     "AudioWriter": "ondes.audio",
     "Notes": "ondes.score",
@@ -37,6 +39,7 @@ _HOMES = {
 __all__ = [
     "Audio",
     "AudioWriter",
+    "ComposerPipeline",
     "GriffinLim",
     "NoteDenoiser",
     "Notes",

@@ -75,6 +75,18 @@ def playing(label: str) -> Iterator[Report]:
         yield report
 
 
+@contextmanager
+def counting_notes(label: str) -> Iterator[Report]:
+    """A progress bar over notes to be composed, with the time that is left."""
+    with _music_progress() as progress:
+        task = progress.add_task(label, total=None, music="")
+
+        def report(done: float, total: float) -> None:
+            progress.update(task, completed=done, total=total, music=f"{done:.0f} of {total:.0f} notes")
+
+        yield report
+
+
 def _music_progress() -> Progress:
     """Label, bar, music made so far, and the estimated time left."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415

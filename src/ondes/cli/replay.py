@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ondes.cli import rendering
+from ondes.cli.composition import Composition, is_composition
 from ondes.cli.console import complain, say
 from ondes.errors import UserError
 from ondes.files import file_sha256
@@ -57,27 +58,32 @@ def replay(
     model: ModelOption = None,
     vocoder: VocoderOption = None,
 ) -> None:
-    """Make a rendering again from its .json: the same bytes on the same machine, or exit status 1."""
+    """Make a rendering or a composition again from its .json: the same bytes on the same machine, or exit status 1."""
+    if is_composition(sidecar):
+        from ondes.cli.recomposing import recompose  # noqa: PLC0415
+
+        recompose(sidecar, output, score=score, model=model)
+        return
     record = Sidecar.read(sidecar)
     played = _score(record, sidecar, score)
     target = _target(record.output, sidecar.parent, output)
-    _mention_versions(record)
     notes = rendering.open_notes(played)
-    named = vocoder or (record.settings.vocoder and _place(record.settings.vocoder, sidecar.parent))
+    named = vocoder or (record.settings.vocoder and place_of(record.settings.vocoder, sidecar.parent))
     with rendering.staged(target.folder) as staging:
         pipeline = rendering.load_pipeline(
-            model or _place(record.model.name, sidecar.parent),
+            model or place_of(record.model.name, sidecar.parent),
             record.settings.threads,
             vocoder=named,
             int8=record.settings.int8,
         )
+        mention_versions(record)  # once all packages that take part are there
         option = "--model or --vocoder" if named else "--model"
-        _check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option=option)
+        check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option=option)
         play = rendering.play_to_stems if record.settings.stems else rendering.play_to_file
         into = staging if record.settings.stems else staging / record.output.file
         made = play(pipeline, notes, record.settings, into, label=played.name)
         same = (made.sha256, made.stems) == (record.output.sha256, record.output.stems)
-        written = _rename(staging, target, same=same)
+        written = rename_staged(staging, target, same=same)
     listed = ", ".join(str(path) for path in written)
     if not same:
         complain(f"the bytes differ from those that {sidecar} describes; the replay is in {listed}")
@@ -98,17 +104,17 @@ def _score(record: Sidecar, sidecar: Path, given: Path | None) -> Path:
         path = given or sidecar.parent / name
     if not path.is_file():
         raise UserError(f"the score {path} is not there any more; pass --score with its new place")
-    _check_hash(f"score {path}", record.score.sha256, file_sha256(path), option="--score")
+    check_hash(f"score {path}", record.score.sha256, file_sha256(path), option="--score")
     return path
 
 
-def _place(name: str, folder: Path) -> str:
+def place_of(name: str, folder: Path) -> str:
     """A model or vocoder as `load_pipeline` wants it: a place relative to the sidecar, or a name."""
     local = folder / name
     return str(local) if local.exists() and not rendering.is_bundled(name) else name
 
 
-def _check_hash(what: str, recorded: str, found: str, *, option: str) -> None:
+def check_hash(what: str, recorded: str, found: str, *, option: str) -> None:
     """Refuse to play something else than was played.
 
     Raises:
@@ -158,7 +164,7 @@ def _same_suffix(given: Path, recorded: str) -> str:
     return given.name
 
 
-def _mention_versions(record: Sidecar) -> None:
+def mention_versions(record: Sidecar | Composition) -> None:
     """Warn about packages that have changed, since a rounding may have changed with them."""
     now = current_versions()
     for name, then in record.versions.items():
@@ -166,7 +172,7 @@ def _mention_versions(record: Sidecar) -> None:
             complain(f"{name} was {then} and is {now.get(name, 'not known')}; the bytes may differ")
 
 
-def _rename(staging: Path, target: Target, *, same: bool) -> list[Path]:
+def rename_staged(staging: Path, target: Target, *, same: bool) -> list[Path]:
     """Give the staged files their final names; what differs never replaces a rendering unasked."""
     written = []
     for name, wanted in target.names.items():

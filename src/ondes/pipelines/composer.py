@@ -1,0 +1,373 @@
+"""Composing: new scores, continuations, filled gaps and variations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from ondes.diffusion.masked import MaskedScheduler
+from ondes.errors import UserError, nearest
+from ondes.models.note_transformer import NoteTransformer
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.composer_infilling import infilling
+from ondes.pipelines.composer_pieces import Piece, Setting, extension, new_piece
+from ondes.pipelines.composer_sampling import Job, Sampling, complete, only_parts
+from ondes.pipelines.composer_variation import variation
+from ondes.pipelines.composer_verbs import WindowSizes
+from ondes.pipelines.composer_wishes import (
+    Wishes,
+    check_length,
+    check_sampling,
+    check_strength,
+    parse_keep,
+    parse_wishes,
+)
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.representations.metres import parse_metre
+from ondes.representations.note_tokens import NoteTokenSpec
+from ondes.score import ScoreSource, read_score
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+Progress = Callable[[float, float], None]
+"""Called with the notes drawn and to be drawn, after every step of the sampler; what it raises stops the work."""
+
+INDEX = "model_index.json"
+
+
+class ComposerPipeline(DiffusionPipeline):
+    """Writes scores by masked diffusion of note tokens, window after window.
+
+    Each piece of a batch is what it would be alone: the piece of number i has the seed `seed` + i.
+
+    Args:
+        network: Says what hidden tokens may be.
+        scheduler: How many tokens are revealed in a step, and which.
+        window_notes: Notes that the network sees at once.
+        context_notes: At most so many of them are there already.
+        default_steps: Steps of the sampler where the caller names none.
+        default_guidance_scale: The same of the guidance.
+        default_temperature: The same of the temperature.
+        default_notes: The same of the length.
+        default_bpm: Tempo of new pieces.
+        default_metre: Metre of new pieces.
+        top_p: Draw from the likeliest classes that make up this much.
+    """
+
+    def __init__(
+        self,
+        network: NoteTransformer,
+        scheduler: Any,
+        window_notes: int = 256,
+        context_notes: int = 128,
+        default_steps: int = 24,
+        default_guidance_scale: float = 1.5,
+        default_temperature: float = 1.0,
+        default_notes: int = 128,
+        default_bpm: float = 100.0,
+        default_metre: str = "4/4",
+        top_p: float = 0.95,
+    ) -> None:
+        super().__init__()
+        self.register_modules(network=network, scheduler=scheduler)
+        self.register_to_config(
+            window_notes=window_notes,
+            context_notes=context_notes,
+            default_steps=default_steps,
+            default_guidance_scale=default_guidance_scale,
+            default_temperature=default_temperature,
+            default_notes=default_notes,
+            default_bpm=default_bpm,
+            default_metre=default_metre,
+            top_p=top_p,
+        )
+        network.eval()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **settings: Any) -> ComposerPipeline:
+        """Load a model.
+
+        Args:
+            pretrained_model_name_or_path: A bundled name ("compose-small"), a folder that `save_pretrained` wrote, or
+                the id of a model on the Hub, which alone reaches the network.
+            settings: As of diffusers' `from_pretrained`.
+
+        Raises:
+            UserError: If there is no such model, or its weights are damaged or do not fit.
+        """
+        place = resolve(pretrained_model_name_or_path, kind="composer", config=INDEX)
+        if isinstance(place, Path):
+            verify_checksums(place)
+        try:
+            with quiet_loading():
+                chosen = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+                pipeline = super().from_pretrained(str(place), **chosen)
+        except LOADING_ERRORS as error:
+            raise UserError(
+                f"{pretrained_model_name_or_path} cannot be loaded as a composer: {reason(error)}"
+            ) from error
+        if isinstance(place, Path) and "network" not in settings:
+            verify_names(place / "network", pipeline.network.state_dict())
+        if not {"dtype", "torch_dtype"} & settings.keys():
+            # Weights may be stored as halves.
+            pipeline.network.float()
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save everything as JSON and safetensors, with checksums of the weights."""
+        super().save_pretrained(str(save_directory), **settings)
+        write_checksums(Path(save_directory))
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
+        return weights_hash([self.config, self.scheduler.config], [self.network])
+
+    def defaults(self) -> dict[str, Any]:
+        """Settings of the sampler where a caller names none, as keyword arguments of every verb."""
+        names = ("steps", "guidance_scale", "temperature")
+        return {name: self.config[f"default_{name}"] for name in names}
+
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        notes: int | None = None,
+        bars: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> list[ScoreTick]:
+        """New pieces.
+
+        Args:
+            n: How many.
+            notes: Length of each, in notes.
+            bars: Length in bars, instead.
+            seed: Of the first piece; the next has the next.
+            progress: See `Progress`.
+            choices: Wishes (`key`, `tempo` in quarter notes a minute, `metre`, `ensemble`, `density` in notes a
+                quarter, `style`, `chords`, `scale="strict"`), in words as on the command line; and `steps`,
+                `guidance_scale`, `temperature`.
+
+        Returns:
+            Scores at 480 ticks a quarter note, a track a part.
+
+        Raises:
+            UserError: If a wish makes no sense, or some contradict each other.
+        """
+        if n < 1:
+            raise UserError(f"{n} pieces: 1 or more are allowed")
+        notes, bars = self._length(notes, bars)
+        wishes, sampling = self._choices(choices)
+        setting = self._setting()
+        pieces = [new_piece(wishes, setting, notes=notes, bars=bars, seed=seed + item) for item in range(n)]
+        return self._carry_out(pieces, sampling, progress)
+
+    @overload
+    def extend(self, score: list[Any], **choices: Any) -> list[ScoreTick]: ...
+    @overload
+    def extend(self, score: ScoreSource, **choices: Any) -> ScoreTick: ...
+    def extend(
+        self,
+        score: Any,
+        *,
+        notes: int | None = None,
+        bars: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Any:
+        """A score that goes on, in its last tempo and metre and with its instruments; what is there stays.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or a list of such.
+            notes: How many new notes.
+            bars: How many new bars, instead.
+            seed: Of the first score; the next has the next.
+            progress: See `Progress`.
+            choices: As of `generate`, but for `tempo`, `metre` and `ensemble`.
+
+        Returns:
+            A copy of the score with more notes, or a list of such.
+
+        Raises:
+            UserError: If the score has no notes, or a wish makes no sense.
+        """
+        notes, bars = self._length(notes, bars)
+        wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
+        setting = self._setting()
+        scores = _scores(score)
+        pieces = [
+            extension(one, wishes, setting, notes=notes, bars=bars, seed=seed + item)
+            for item, one in enumerate(scores)
+        ]
+        return _like(score, self._carry_out(pieces, sampling, progress))
+
+    @overload
+    def infill(self, score: list[Any], **choices: Any) -> list[ScoreTick]: ...
+    @overload
+    def infill(self, score: ScoreSource, **choices: Any) -> ScoreTick: ...
+    def infill(
+        self,
+        score: Any,
+        *,
+        bars: tuple[int, int] | None = None,
+        track: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Any:
+        """A score of which some bars, a track, or a track in some bars are made anew; all else stays note for note.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or a list of such.
+            bars: First and last bar, from 1.
+            track: Which of the tracks with notes, from 1; one more than there are is a new one for `ensemble`.
+            seed: Of the first score; the next has the next.
+            progress: See `Progress`.
+            choices: As of `generate`, but for `tempo` and `metre`.
+
+        Returns:
+            A copy of the score, or a list of such.
+
+        Raises:
+            UserError: If there are no such bars or track, or a wish makes no sense.
+        """
+        wishes, sampling = self._choices(choices, without=("tempo", "metre"))
+        setting = self._setting()
+        pieces = [
+            infilling(one, wishes, setting, bars=bars, track=track, seed=seed + item)
+            for item, one in enumerate(_scores(score))
+        ]
+        return _like(score, self._carry_out(pieces, sampling, progress))
+
+    @overload
+    def vary(self, score: list[Any], **choices: Any) -> list[ScoreTick]: ...
+    @overload
+    def vary(self, score: ScoreSource, **choices: Any) -> ScoreTick: ...
+    def vary(
+        self,
+        score: Any,
+        *,
+        strength: float = 0.5,
+        keep: str | Sequence[str] | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Any:
+        """A score like another: of its notes a share of rhythms, pitches, instruments and velocities is drawn anew.
+
+        Every note stays in its bar.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or a list of such.
+            strength: The share; 0 leaves the score as it is.
+            keep: "rhythm", "pitch", "instruments", "velocity", several of them, or "nothing".
+            seed: Of the first score; the next has the next.
+            progress: See `Progress`.
+            choices: As of `generate`, but for `tempo`, `metre` and `ensemble`.
+
+        Returns:
+            A copy of the score, or a list of such.
+
+        Raises:
+            UserError: If the score has no notes, or a wish makes no sense.
+        """
+        check_strength(strength)
+        kept = parse_keep(keep)
+        wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
+        setting = self._setting()
+        pieces = [
+            variation(one, wishes, setting, strength=strength, keep=kept, seed=seed + item)
+            for item, one in enumerate(_scores(score))
+        ]
+        return _like(score, self._carry_out(pieces, sampling, progress))
+
+    def _length(self, notes: int | None, bars: int | None) -> tuple[int | None, int | None]:
+        check_length(notes, bars)
+        return (int(self.config["default_notes"]) if notes is None and bars is None else notes), bars
+
+    def _choices(self, choices: dict[str, Any], *, without: tuple[str, ...] = ()) -> tuple[Wishes, Sampling]:
+        """Wishes and settings of the sampler, checked.
+
+        Raises:
+            UserError: If one makes no sense here.
+        """
+        chosen = self.defaults()
+        wished = {}
+        for name, value in choices.items():
+            if name in chosen:
+                chosen[name] = chosen[name] if value is None else value
+            elif name in without and value is not None:
+                raise UserError(f"the score has its own {name}, which stays; leave {name} out")
+            else:
+                wished[name] = value
+        wishes = parse_wishes(**wished)
+        styles = self.network.config["styles"]
+        if wishes.style is not None and wishes.style not in styles:
+            raise UserError(f"no such style: {wishes.style!r}; {nearest(wishes.style, styles)}")
+        check_sampling(chosen["steps"], chosen["guidance_scale"], chosen["temperature"])
+        return wishes, Sampling(**chosen, top_p=float(self.config["top_p"]))
+
+    def _setting(self) -> Setting:
+        sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
+        spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
+        return Setting(
+            spec, sizes, parse_metre(self.config["default_metre"]), float(self.config["default_bpm"])
+        )
+
+    def _carry_out(
+        self, pieces: list[Piece], sampling: Sampling, progress: Progress | None
+    ) -> list[ScoreTick]:
+        """Complete the windows of all pieces, side by side, until every one is finished."""
+        scheduler: MaskedScheduler = self.scheduler
+        results: list[Any] = [None] * len(pieces)
+        drawn, number = [0] * len(pieces), 0
+        waiting = {item: _next(piece, None, results, item) for item, piece in enumerate(pieces)}
+        while active := {item: problem for item, problem in waiting.items() if problem is not None}:
+            counts = {item: int(problem.drawn.sum()) for item, problem in active.items()}
+            done, now = sum(drawn), sum(counts.values())
+            expected = sum(max(piece.expected_notes, made) for piece, made in zip(pieces, drawn, strict=True))
+            total = max(expected, done + now)
+
+            def on_step(share: float, done: int = done, now: int = now, total: int = total) -> None:
+                if progress is not None:
+                    progress(done + share * now, total)
+
+            jobs = [
+                Job(
+                    problem,
+                    pieces[item].conditions,
+                    only_parts(pieces[item].parts),
+                    ("compose", pieces[item].seed, number),
+                )
+                for item, problem in active.items()
+            ]
+            answers = complete(self.network, scheduler, jobs, sampling, on_step)
+            for item, tokens in zip(active, answers, strict=True):
+                drawn[item] += counts[item]
+                waiting[item] = _next(pieces[item], tokens, results, item)
+            number += 1
+        return [piece.finish(result) for piece, result in zip(pieces, results, strict=True)]
+
+
+def _next(piece: Piece, answer: Any, results: list[Any], item: int) -> Any:
+    """The next window of a piece; None when it is finished, with its result put where it belongs."""
+    try:
+        return piece.windows.send(answer)
+    except StopIteration as finished:
+        results[item] = finished.value
+        return None
+
+
+def _scores(score: Any) -> list[ScoreTick]:
+    return [read_score(one) for one in (score if isinstance(score, list) else [score])]
+
+
+def _like(score: Any, made: list[ScoreTick]) -> Any:
+    return made if isinstance(score, list) else made[0]

@@ -1,0 +1,259 @@
+"""Pieces in the making: what each verb does with a score before its windows are completed, and with the notes after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from ondes.errors import UserError
+from ondes.pipelines.composer_editing import (
+    TickNotes,
+    edited,
+)
+from ondes.pipelines.composer_verbs import Pin, WindowSizes, write_on
+from ondes.pipelines.composer_windows import (
+    Problem,
+    drawing,
+    empty_sequence,
+    velocity_is_flat,
+)
+from ondes.pipelines.composer_wishes import Wishes
+from ondes.representations.bar_table import BarTable
+from ondes.representations.ensembles import PartSpec
+from ondes.representations.instrument_names import instrument_name
+from ondes.representations.metres import Metre
+from ondes.representations.note_conditions import NoteConditions, conditions_of
+from ondes.representations.note_sequence import (
+    PLAIN_VELOCITY,
+    NoteSequence,
+    from_note_sequence,
+    to_note_sequence,
+)
+from ondes.representations.note_tokens import (
+    NoteTokenSpec,
+    Tokens,
+)
+
+if TYPE_CHECKING:
+    import symusic.core
+
+NOTES_A_BAR = 16
+"""A guess, for progress bars alone."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all verbs need to know of the model.
+
+    Attributes:
+        spec: Fields of its tokens.
+        sizes: Of its windows.
+        metre: Of new pieces where none is asked for.
+        bpm: The same of the tempo.
+    """
+
+    spec: NoteTokenSpec
+    sizes: WindowSizes
+    metre: Metre
+    bpm: float
+
+
+@dataclass
+class Piece:
+    """A piece in the making.
+
+    Attributes:
+        windows: Asks for windows to be completed; returns what `finish` takes.
+        finish: Makes the score.
+        conditions: Known or wished of it.
+        parts: Who may play new notes; None is anybody.
+        bars: Its bars.
+        wishes: What was asked for.
+        seed: Its own.
+        expected_notes: About how many have to be drawn.
+    """
+
+    windows: Generator[Problem, Tokens, Any]
+    finish: Callable[[Any], symusic.core.ScoreTick]
+    conditions: NoteConditions
+    parts: tuple[PartSpec, ...] | None
+    bars: BarTable
+    wishes: Wishes
+    seed: int
+    expected_notes: int
+
+
+def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int | None, seed: int) -> Piece:
+    """A piece from nothing, of so many notes or bars.
+
+    Raises:
+        UserError: If the wishes contradict each other.
+    """
+    if wishes.strict_scale and wishes.key is None:
+        raise UserError(
+            "a strict scale is that of a key; name the key, too (--key), or leave out --scale strict"
+        )
+    metre, bpm = wishes.metre or setting.metre, wishes.bpm or setting.bpm
+    table = BarTable.constant(1, numerator=metre.numerator, denominator=metre.denominator, bpm=bpm)
+    parts = wishes.ensemble
+    pins = [Pin(part.instrument, part.part_number) for part in parts or ()]
+    windows = write_on(
+        empty_sequence(table),
+        notes=notes,
+        end_bar=bars,
+        sizes=setting.sizes,
+        spec=setting.spec,
+        pins=pins if len(pins) > 1 else (),
+        generator=drawing(seed, "pins"),
+    )
+    conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
+    expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
+    return Piece(
+        windows, lambda music: _written(music, wishes, bars), conditions, parts, table, wishes, seed, expected
+    )
+
+
+def with_wishes(conditions: NoteConditions, wishes: Wishes) -> NoteConditions:
+    """Conditions of which those that were asked for are as asked."""
+    asked = {"key": wishes.key, "density_per_quarter": wishes.density, "style": wishes.style}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    if wishes.ensemble is not None:
+        changed["instruments"] = tuple(part.instrument for part in wishes.ensemble)
+    return replace(conditions, bars=None, **changed)
+
+
+def _written(music: NoteSequence, wishes: Wishes, bars: int | None) -> symusic.core.ScoreTick:
+    """The score of a new piece."""
+    count = bars if bars is not None else int(music.bar.max(initial=0)) + 1
+    music = replace(music, bars=music.bars.extended(count).window(0, count))
+    names = {
+        (instrument, number): f"{instrument_name(instrument)}{f' {number + 1}' if number else ''}"
+        for instrument, number in parts_of(music)
+    }
+    names |= {(part.instrument, part.part_number): part.name for part in wishes.ensemble or ()}
+    score = from_note_sequence(music, names=names, key=wishes.key)
+    everything = {index: np.ones(len(track.notes), np.bool_) for index, track in enumerate(score.tracks)}
+    return edited(score, removed=everything, added=_notes_of(score))
+
+
+def _notes_of(score: symusic.core.ScoreTick) -> TickNotes:
+    """All notes of a score."""
+    tables = [track.notes.numpy() for track in score.tracks]
+    columns = [
+        np.concatenate([np.zeros(0, np.int64), *(table[name].astype(np.int64) for table in tables)])
+        for name in ("time", "duration", "pitch", "velocity")
+    ]
+    counts = np.array([len(table["time"]) for table in tables], np.int64)
+    return TickNotes(np.repeat(np.arange(len(tables)), counts), *columns)
+
+
+def parts_of(sequence: NoteSequence) -> list[tuple[int, int]]:
+    """Instruments and part numbers that play, in order."""
+    if not len(sequence):
+        return []
+    found = np.unique(np.stack([sequence.instrument, sequence.part_number], axis=1), axis=0)
+    return [(instrument, number) for instrument, number in found.tolist()]
+
+
+def tracks_of_parts(sequence: NoteSequence) -> dict[tuple[int, int], int]:
+    """The first track of each instrument and part number."""
+    tracks: dict[tuple[int, int], int] = {}
+    columns = zip(sequence.instrument, sequence.part_number, sequence.track, strict=True)
+    for instrument, number, track in columns:
+        pair = (int(instrument), int(number))
+        tracks[pair] = min(int(track), tracks.get(pair, int(track)))
+    return tracks
+
+
+def tracks_for(notes: NoteSequence, tracks: Mapping[tuple[int, int], int]) -> Int64[np.ndarray, " notes"]:
+    """The track of each note: that of its part, or of the nearest part of its instrument."""
+    found = []
+    for instrument, number in zip(notes.instrument.tolist(), notes.part_number.tolist(), strict=True):
+        same = [pair for pair in tracks if pair[0] == instrument] or list(tracks)
+        found.append(tracks[min(same, key=lambda pair: abs(pair[1] - number))])
+    return np.array(found, np.int64)
+
+
+def part_specs(pairs: list[tuple[int, int]]) -> tuple[PartSpec, ...]:
+    """Parts by instrument and part number."""
+    return tuple(PartSpec(instrument_name(instrument), instrument, number) for instrument, number in pairs)
+
+
+def noted(score: symusic.core.ScoreTick, setting: Setting, what: str) -> NoteSequence:
+    """The notes of a score.
+
+    Raises:
+        UserError: If there are none.
+    """
+    if not score.note_num():
+        raise UserError(f"the score has no notes, so there is nothing to {what}; give one that has")
+    return to_note_sequence(score, quantise=not setting.spec.unquantised)
+
+
+def _ticks(
+    values_quarters: Float64[np.ndarray, " notes"], score: symusic.core.ScoreTick
+) -> Int64[np.ndarray, " notes"]:
+    return np.round(values_quarters * score.ticks_per_quarter).astype(np.int64)
+
+
+def tick_notes(
+    notes: NoteSequence,
+    track: Int64[np.ndarray, " notes"],
+    score: symusic.core.ScoreTick,
+    *,
+    plain_velocity: int | None,
+) -> TickNotes:
+    """Drawn notes in the ticks of a score, all of one velocity where it has one."""
+    velocity = notes.velocity if plain_velocity is None else np.full(len(notes), plain_velocity)
+    onset = _ticks(notes.onset_quarters, score)
+    duration = np.maximum(_ticks(notes.duration_quarters, score), 1)
+    return TickNotes(track, onset, duration, notes.pitch, velocity)
+
+
+def plain_velocity_of(score: symusic.core.ScoreTick, sequence: NoteSequence) -> int | None:
+    """The commonest velocity of a score that says nothing about loudness; None for others."""
+    if not velocity_is_flat(sequence):
+        return None
+    found = np.concatenate([track.notes.numpy()["velocity"] for track in score.tracks if len(track.notes)])
+    return int(np.bincount(found).argmax()) if len(found) else PLAIN_VELOCITY
+
+
+def extension(
+    score: symusic.core.ScoreTick,
+    wishes: Wishes,
+    setting: Setting,
+    *,
+    notes: int | None,
+    bars: int | None,
+    seed: int,
+) -> Piece:
+    """A score that goes on for so many notes or bars in its tempo, metre and instruments.
+
+    Raises:
+        UserError: If there is nothing to go on from.
+    """
+    music = noted(score, setting, "continue")
+    tracks, plain = tracks_of_parts(music), plain_velocity_of(score, music)
+    recent = music.select(np.arange(max(0, len(music) - setting.sizes.context), len(music)))
+    windows = write_on(
+        music,
+        notes=notes,
+        end_bar=None if bars is None else music.bar.item(-1) + 1 + bars,
+        sizes=setting.sizes,
+        spec=setting.spec,
+        is_flat=plain is not None,
+        generator=drawing(seed, "pins"),
+    )
+
+    def finish(whole: NoteSequence) -> symusic.core.ScoreTick:
+        new = whole.select(whole.index < 0)
+        return edited(score, added=tick_notes(new, tracks_for(new, tracks), score, plain_velocity=plain))
+
+    conditions = replace(conditions_of(recent), instruments=conditions_of(music).instruments)
+    expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
+    parts = part_specs(list(tracks))
+    return Piece(windows, finish, with_wishes(conditions, wishes), parts, music.bars, wishes, seed, expected)

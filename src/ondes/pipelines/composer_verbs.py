@@ -1,0 +1,235 @@
+"""What a composer does, window after window: every verb asks for windows to be completed, and works with the answers.
+
+They are generators, so that several pieces can be written side by side in one batch, each as it would be alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from ondes.pipelines.composer_windows import (
+    Bars,
+    Problem,
+    bar_steps,
+    empty_sequence,
+    joined,
+    rows_to_notes,
+    slots_between,
+    suffix,
+    suffix_notes,
+)
+from ondes.representations.note_sequence import NoteSequence
+from ondes.representations.note_tokens import BAR, SIZES, VELOCITY, NoteTokenSpec, Tokens, to_tokens
+
+MOST_STALLS = 8
+"""Windows in a row that may bring nothing new before a piece is taken to be over."""
+
+Windows: TypeAlias = Generator[Problem, Tokens, NoteSequence]
+"""Asks for windows to be completed; returns notes."""
+
+
+@dataclass(frozen=True)
+class WindowSizes:
+    """Of what the network is shown.
+
+    Attributes:
+        notes: Of a window.
+        context: At most so many of them are there already; half of it on each side of a gap.
+    """
+
+    notes: int
+    context: int
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A part that has to play: one new note is given to it.
+
+    Attributes:
+        instrument: Program or drums.
+        part_number: Which part of it.
+    """
+
+    instrument: int
+    part_number: int
+
+
+def write_on(
+    music: NoteSequence,
+    *,
+    notes: int | None = None,
+    end_bar: int | None = None,
+    sizes: WindowSizes,
+    spec: NoteTokenSpec,
+    pins: Sequence[Pin] = (),
+    is_flat: bool = False,
+    generator: np.random.Generator,
+) -> Windows:
+    """New notes behind those that are there.
+
+    Args:
+        music: What is there, sorted; may be empty, its bars then give the metre.
+        notes: How many new ones.
+        end_bar: New notes up to before this bar; one of the two is given.
+        sizes: Of the windows.
+        spec: Fields of the tokens.
+        pins: Parts that each get a note of the first window.
+        is_flat: See `Problem`.
+        generator: Chooses the notes to pin.
+
+    Returns:
+        All notes, old and new.
+    """
+    made, stalls = 0, 0
+    while (made < notes if notes is not None else True) and stalls < MOST_STALLS:
+        room = sizes.notes - min(len(music), sizes.context)
+        missing = room if notes is None else notes - made
+        # Some will be left out, because they are there already.
+        problem = suffix(music, min(room, missing + missing // 16 + 2), context=sizes.context, spec=spec)
+        problem = replace(problem, is_flat=is_flat)
+        if not made and pins:
+            problem = _pinned(problem, pins, spec, generator, within=min(room, missing))
+        new = _fresh(music, suffix_notes(problem, (yield problem), music, spec))
+        if end_bar is not None:
+            inside = new.bar < end_bar
+            over = len(inside) > int(inside.sum())
+            new = new.select(inside)
+        else:
+            over = False
+            new = new.select(np.arange(min(len(new), missing)))
+        music, made = joined(music, new), made + len(new)
+        if over:
+            break
+        stalls = 0 if len(new) else stalls + 1
+    return music
+
+
+def _fresh(music: NoteSequence, new: NoteSequence) -> NoteSequence:
+    """New notes that are not before the last one that was there, each once."""
+    keys = [_order_keys(part) for part in (music, new)]
+    same_place = np.unique(keys[1], axis=0, return_index=True)[1]
+    once = np.zeros(len(new), np.bool_)
+    once[same_place] = True
+    if len(music):
+        last = (music.bar.item(-1), music.position.item(-1))
+        later = (new.bar > last[0]) | ((new.bar == last[0]) & (new.position >= last[1]))
+        recent = {tuple(row) for row in keys[0][music.bar == last[0]].tolist()}
+        repeats = np.array([tuple(row) in recent for row in keys[1].tolist()], np.bool_)
+        once &= later & ~repeats
+    return new.select(once)
+
+
+def _order_keys(notes: NoteSequence) -> Int64[np.ndarray, "notes 5"]:
+    columns = (notes.bar, notes.position, notes.instrument, notes.part_number, notes.pitch)
+    return np.stack(columns, axis=1)
+
+
+def _pinned(
+    problem: Problem, pins: Sequence[Pin], spec: NoteTokenSpec, generator: np.random.Generator, *, within: int
+) -> Problem:
+    """The same window, in which every pin has a new note of its own, as far as there are enough."""
+    tokens = problem.tokens.copy()
+    new = np.flatnonzero(problem.drawn)[:within]
+    chosen = np.sort(generator.permutation(new)[: len(pins)])
+    for row, pin in zip(chosen.tolist(), generator.permutation(len(pins)).tolist(), strict=False):
+        tokens[row, spec.fields.index("instrument")] = pins[pin].instrument
+        tokens[row, spec.fields.index("part_number")] = pins[pin].part_number
+    return replace(problem, tokens=tokens)
+
+
+def fill_in(
+    known: NoteSequence,
+    slots: Tokens,
+    slot_bar: Bars,
+    *,
+    sizes: WindowSizes,
+    spec: NoteTokenSpec,
+    is_flat: bool = False,
+) -> Windows:
+    """Notes for slots in bars, from the first bar to the last.
+
+    Args:
+        known: All that is known of the piece, sorted.
+        slots: Tokens of the notes to find, their hidden fields hidden, (slots, fields).
+        slot_bar: Bar of each, ascending, (slots,).
+        sizes: Of the windows.
+        spec: Fields of the tokens.
+        is_flat: See `Problem`.
+
+    Returns:
+        The new notes alone, sorted.
+    """
+    music, made = known, empty_sequence(known.bars)
+    start = 0
+    while start < len(slot_bar):
+        stop = _chunk_end(music, slot_bar, start, sizes)
+        first, last = slot_bar.item(start), slot_bar.item(stop - 1)
+        next_bar = slot_bar.item(stop) if stop < len(slot_bar) else np.iinfo(np.int64).max
+        begin, end, behind = np.searchsorted(music.bar, [first, last + 1, next_bar])
+        side = sizes.context // 2
+        shown = np.arange(max(0, begin - side), min(end + side, max(behind, end)))
+        chunk = slot_bar[start:stop]
+        problem = slots_between(music.select(shown), slots[start:stop], chunk, spec)
+        problem = replace(problem, is_flat=is_flat)
+        drawn = yield problem
+        new = rows_to_notes(drawn[problem.drawn], chunk, music.bars, spec=spec)
+        music, made = joined(music, new), joined(made, new)
+        start = stop
+    return made
+
+
+def _chunk_end(music: NoteSequence, slot_bar: Bars, start: int, sizes: WindowSizes) -> int:
+    """How many slots a window takes: whole bars as long as they fit in with what is known there, at least one bar."""
+    room = sizes.notes - sizes.context
+    first = slot_bar.item(start)
+    for bar in np.unique(slot_bar[start:]).tolist():
+        stop = int(np.searchsorted(slot_bar, bar, side="right"))
+        inside = int(np.searchsorted(music.bar, bar + 1) - np.searchsorted(music.bar, first))
+        if bar > first and stop - start + inside > room:
+            return int(np.searchsorted(slot_bar, bar))
+    return len(slot_bar)
+
+
+def redraw(
+    music: NoteSequence,
+    mask: Bool[np.ndarray, "notes fields"],
+    *,
+    sizes: WindowSizes,
+    spec: NoteTokenSpec,
+    is_flat: bool = False,
+) -> Generator[Problem, Tokens, Tokens]:
+    """Other values for some fields of notes, which stay in their bars.
+
+    Args:
+        music: The piece, sorted.
+        mask: Which fields are drawn anew; that of the bar is not.
+        sizes: Of the windows.
+        spec: Fields of the tokens.
+        is_flat: See `Problem`.
+
+    Returns:
+        Tokens of all notes, in their order; bars are counted as in `to_tokens` of the piece.
+    """
+    tokens = to_tokens(music, spec=spec)
+    side, count = sizes.context // 4, len(tokens)
+    core = sizes.notes - 2 * side
+    for start in range(0, count, core):
+        stop = min(start + core, count)
+        if not mask[start:stop].any():
+            continue
+        rows = np.arange(max(0, start - side), min(stop + side, count))
+        is_core = (rows >= start) & (rows < stop)
+        shown = np.where(mask[rows] & is_core[:, None], spec.hidden, tokens[rows])
+        shown[0, BAR] = 0
+        steps = bar_steps(music.bars, music.bar[rows])
+        problem = Problem(shown, is_core, music.bar.item(rows[0]), steps, is_flat)
+        drawn = yield problem
+        tokens[start:stop] = np.where(mask[start:stop], drawn[is_core], tokens[start:stop])
+    if is_flat:
+        tokens[:, VELOCITY] = SIZES[VELOCITY]
+    return tokens
