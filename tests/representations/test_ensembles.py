@@ -55,7 +55,7 @@ def test_a_band_is_five_parts_with_drums():
         ("alto sax, bass", [("alto sax", 65, 0), ("bass", 33, 0)]),
         ("electric piano 1", [("electric piano 1", 4, 0)]),
         ("synth bass 2", [("synth bass 2", 39, 0)]),
-        ("violin 2", [("violin", 40, 1)]),
+        ("violin 2", [("violin 2", 40, 1)]),
         ("violin 2, violin", [("violin 2", 40, 1), ("violin 1", 40, 0)]),
         ("three flutes", [("flute 1", 73, 0), ("flute 2", 73, 1), ("flute 3", 73, 2)]),
     ],
