@@ -13,12 +13,11 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from ondes.controls import Controls
+from ondes.datasets.cache_folder import SETTINGS
 from ondes.datasets.recordings import checked_split
 from ondes.errors import UserError
 from ondes.notes import Notes, Part
 
-SETTINGS = "settings.json"
-ROWS = "songs.jsonl"
 DTYPES = {"float16": 2, "float32": 4}
 """Number formats of log-mels, and their bytes."""
 NOTE_COLUMNS = (
@@ -31,9 +30,6 @@ NOTE_COLUMNS = (
     "is_drum",
     "part",
 )
-
-Name = tuple[str, str, str]
-"""Data set, split and id of a song."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,34 +158,3 @@ def mel_path(folder: Path, shard: int) -> Path:
 def notes_path(folder: Path, shard: int) -> Path:
     """The file of a shard's notes."""
     return folder / f"notes-{shard:05d}.bin"
-
-
-def read_rows(folder: Path) -> dict[Name, dict[str, Any]]:
-    """The songs of a cache's list by name, in order; of rows with one name the last counts.
-
-    Raises:
-        UserError: If the list is damaged.
-    """
-    rows: dict[Name, dict[str, Any]] = {}
-    for row in _lines(folder):
-        name = (row["dataset"], row["split"], row["id"])
-        rows.pop(name, None)
-        if "removed" not in row:
-            rows[name] = row
-    return rows
-
-
-def read_all_rows(folder: Path) -> list[dict[str, Any]]:
-    """All songs that ever took space in a cache, also those that others have replaced."""
-    return [row for row in _lines(folder) if "removed" not in row]
-
-
-def _lines(folder: Path) -> list[dict[str, Any]]:
-    path = folder / ROWS
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); remove the folder and make the cache again") from None
-    if not all(isinstance(row, dict) and {"dataset", "split", "id"} <= row.keys() for row in rows):
-        raise UserError(f"{path} is damaged; remove the folder and make the cache again")
-    return rows

@@ -21,8 +21,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,21 +30,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from ondes.datasets.cached_songs import (
-    DTYPES,
-    NOTE_COLUMNS,
-    ROWS,
-    SETTINGS,
-    CachedSongs,
-    mel_path,
-    notes_path,
-    read_all_rows,
-    read_rows,
-)
+from ondes.datasets.cache_folder import ROWS, SETTINGS, claim, locked, read_all_rows, read_rows, resume
+from ondes.datasets.cached_songs import DTYPES, NOTE_COLUMNS, CachedSongs, mel_path, notes_path
 from ondes.datasets.recordings import Recording, RejectedError, Rejections
 from ondes.datasets.worker_pool import in_order
 from ondes.errors import UserError, nearest
-from ondes.files import file_sha256, written_whole
+from ondes.files import file_sha256
 from ondes.notes import Notes
 
 if TYPE_CHECKING:
@@ -129,9 +119,9 @@ def build_cache(
     spec, place = spec or OFFICIAL, Path(folder)
     rejections = Rejections() if rejections is None else rejections
     work = _Work(to_log_mel or partial(official_log_mel, spec=spec), spec.sample_rate_hz, dtype, least_s)
-    _claim(place, {"version": VERSION, "dtype": dtype, "bands": spec.bands, "features": asdict(spec)})
-    with _locked(place):
-        rows = _resume(place, spec.bands, DTYPES[dtype])
+    claim(place, {"version": VERSION, "dtype": dtype, "bands": spec.bands, "features": asdict(spec)})
+    with locked(place):
+        rows = resume(place, partial(_ends, place, spec.bands, DTYPES[dtype]))
         keys = [_key(recording) for recording in recordings]
         waiting = [
             (recording, key)
@@ -262,7 +252,9 @@ def _name(recording: Recording) -> tuple[str, str, str]:
 def _key(recording: Recording) -> str:
     """A fingerprint of all that a song's features depend on; empty if a file is missing."""
     try:
-        audio = [*recording.audio, *((recording.level.mix,) if recording.level else ())]
+        # Stems that are not heard take part in measuring the level.
+        level = (*recording.level.stems, recording.level.mix) if recording.level else ()
+        audio = [*recording.audio, *level]
         states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in audio]
         labels = [(path.name, file_sha256(path)) for path in recording.labels]
     except OSError:
@@ -271,72 +263,10 @@ def _key(recording: Recording) -> str:
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
-def _claim(place: Path, settings: dict[str, Any]) -> None:
-    """Make the folder a cache with these settings, or find that it is one."""
-    path = place / SETTINGS
-    if place.exists() and not place.is_dir():
-        raise UserError(f"{place} is a file; give a folder for the cache")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(entry.name not in (ROWS, "lock") for entry in place.iterdir()):
-                raise UserError(f"{place} holds other files; give a new or empty folder for the cache")
-            with written_whole(path) as partial_file:
-                partial_file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-        (place / ROWS).touch()
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"the cache {place} cannot be written ({error.strerror}); choose another folder"
-        ) from None
-    except ValueError:
-        raise UserError(f"{path} is damaged; remove the folder and make the cache again") from None
-    changed = [name for name in settings if before.get(name) != settings[name]]
-    if changed:
-        name = changed[0]
-        raise UserError(
-            f"{place} was made with {name} {before.get(name)} instead of {settings[name]}; choose another folder"
-        )
-
-
-def _resume(place: Path, bands: int, item_bytes: int) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The rows that count; cut off whatever a stopped build left behind them."""
-    path = place / ROWS
-    text = path.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if whole != text:
-        with written_whole(path) as partial_file:
-            partial_file.write_bytes(whole)
-    ends: dict[Path, int] = {}
-    for row in read_all_rows(place):
-        frames, notes = row["first_frame"] + row["frames"], row["first_note"] + row["notes"]
-        for file, end in (
-            (mel_path(place, row["shard"]), frames * bands * item_bytes),
-            (notes_path(place, row["shard"]), notes * len(NOTE_COLUMNS) * 8),
-        ):
-            ends[file] = max(ends.get(file, 0), end)
-    for file in [*place.glob("mel-*.bin"), *place.glob("notes-*.bin")]:
-        size, end = file.stat().st_size, ends.get(file, 0)
-        if size < end:
-            raise UserError(f"{file} is cut off; remove the folder {place} and make the cache again")
-        if size > end:
-            log.info("%s: %d bytes of a stopped build are cut off", file, size - end)
-            os.truncate(file, end)
-    return read_rows(place)
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """One build at a time, where the system can tell; the processes of a training wait for one another."""
-    try:
-        import fcntl  # noqa: PLC0415
-    except ModuleNotFoundError:
-        yield
-        return
-    with (place / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process builds the cache %s; waiting for it", place)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _ends(place: Path, bands: int, item_bytes: int, row: dict[str, Any]) -> list[tuple[Path, int]]:
+    """The files of a row, and where it ends in them."""
+    frames, notes = row["first_frame"] + row["frames"], row["first_note"] + row["notes"]
+    return [
+        (mel_path(place, row["shard"]), frames * bands * item_bytes),
+        (notes_path(place, row["shard"]), notes * len(NOTE_COLUMNS) * 8),
+    ]
