@@ -64,8 +64,8 @@ class NoteBlock(nn.Module):
     """Self-attention and an MLP, each scaled, shifted and gated by the conditions.
 
     Adaptive norm as in DiT (Peebles and Xie 2022, arXiv 2212.09748), with one network for all blocks and a learned
-    offset a block (PixArt, Chen et al. 2023, arXiv 2310.00426); the MLP squares what passes its rectifier (Primer, So et
-    al. 2021, arXiv 2109.08668).
+    offset a block (PixArt, Chen et al. 2023, arXiv 2310.00426); the MLP squares what passes its rectifier (Primer, So
+    et al. 2021, arXiv 2109.08668).
     """
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
