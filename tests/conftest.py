@@ -1,11 +1,57 @@
-"""Type and shape annotations are checked while the tests run, and Hypothesis draws the same examples each time."""
+"""Annotations are checked, draws are the same each time, and no test changes what later ones compute.
+
+All tests together run on one worker a processor, each of which computes on one thread: two threads of torch wait for
+each other in networks as small as ours, and share their processors with the other worker. Tests that are named on
+the command line run in pytest's own process, which starts faster.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+MOST_WORKERS = 4
+"""Each holds torch, and up to a gigabyte."""
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when it loads, here and in programs of tests
 
 install_import_hook("ondes", "annotations.checked")
 
 settings.register_profile("ondes", derandomize=True, deadline=None)
 settings.load_profile("ondes")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many workers run the tests; with 0 they run in this process."""
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if named or processors == 1 else min(processors, MOST_WORKERS)
+
+
+def numeric_state() -> dict[str, object]:
+    """What decides the numbers that torch computes besides its inputs; empty until torch is loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    return {
+        "threads": torch.get_num_threads(),
+        "default type": torch.get_default_dtype(),
+        "gradients": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "precision of products": torch.get_float32_matmul_precision(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def numbers_stay_the_same() -> Iterator[None]:
+    """A test that leaves torch with other threads or another default type would change the sums of later tests."""
+    before = numeric_state()
+    yield
+    after = numeric_state()
+    assert not before or after == before, "this test changes how torch computes in the tests after it"
