@@ -36,10 +36,10 @@ def read_maestro(folder: str | os.PathLike[str], split: str) -> tuple[list[Recor
     rejections = Rejections()
     recordings = []
     try:
-        for row in _rows(index):
+        for row in index_rows(index):
             if row["split"] != split:
                 continue
-            audio, midi = _below(root, row["audio_filename"]), _below(root, row["midi_filename"])
+            audio, midi = file_below(root, row["audio_filename"]), file_below(root, row["midi_filename"])
             name = row["midi_filename"].rpartition(".")[0]
             missing = [what for what, path in (("audio", audio), ("notes", midi)) if not path.is_file()]
             if missing:
@@ -60,7 +60,7 @@ def read_performance(path: Path) -> Notes:
     return to_notes(read_score(path))
 
 
-def _below(root: Path, name: str) -> Path:
+def file_below(root: Path, name: str) -> Path:
     """A file of the data set; folders in it may be links to other disks."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
@@ -68,7 +68,8 @@ def _below(root: Path, name: str) -> Path:
     return root / path
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def index_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of an index, columns by name."""
     if path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as file:
             yield from csv.DictReader(file)

@@ -79,16 +79,39 @@ def dataset(spec: str | os.PathLike[str]) -> list[ScoreEntry]:
     Raises:
         UserError: If there is no such data set or split, or its manifest is damaged.
     """
+    stem, split = parse_spec(spec)
+    return in_split(folder_entries(dataset_folder(stem)), spec, split)
+
+
+def parse_spec(spec: str | os.PathLike[str]) -> tuple[str, str]:
+    """Name or folder, and the split; empty for all of them.
+
+    Raises:
+        UserError: If there is no such split.
+    """
     text = os.fspath(spec)
     stem, colon, split = text.rpartition(":")
     if not colon or Path(text).is_dir() or "/" in split or "\\" in split:
         stem, split = text, ""
     if split and split not in SPLITS:
         raise UserError(f"unknown split {split!r} in {text!r}; {nearest(split, SPLITS)}")
-    entries = folder_entries(_folder(stem))
+    return stem, split
+
+
+def in_split(entries: list[ScoreEntry], spec: str | os.PathLike[str], split: str) -> list[ScoreEntry]:
+    """The scores of a split; all where it is empty.
+
+    Args:
+        entries: Scores of the data set.
+        spec: What the user typed.
+        split: One of `SPLITS`, or empty.
+
+    Raises:
+        UserError: If none is left.
+    """
     chosen = [entry for entry in entries if not split or entry.split == split]
     if not chosen:
-        raise UserError(f"{text} holds no scores; of {len(entries)} in {stem} none is in that split")
+        raise UserError(f"{os.fspath(spec)} holds no scores; of {len(entries)} there none is in that split")
     return chosen
 
 
@@ -155,7 +178,12 @@ def inside(folder: Path, relative: str) -> Path:
     return path
 
 
-def _folder(name: str) -> Path:
+def dataset_folder(name: str) -> Path:
+    """The folder of a data set, by its name or its path.
+
+    Raises:
+        UserError: If there is none.
+    """
     known = data_home() / name
     if (known / MANIFEST).is_file() and name not in ("", ".", ".."):
         return known

@@ -26,6 +26,7 @@ __all__ = [
     "BarTable",
     "NoteSequence",
     "from_note_sequence",
+    "quantised",
     "to_note_sequence",
 ]
 
@@ -167,12 +168,13 @@ def to_note_sequence(score: symusic.core.ScoreTick, *, quantise: bool = True) ->
     counts, instrument, part_number, track_number = np.array(about, np.int64).reshape(-1, 4).T
     bar, position, offset = placed(bars, onset / score.ticks_per_quarter)
     index = np.arange(len(onset)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return NoteSequence(
+    duration_fine = np.maximum(_rounded(duration / score.ticks_per_quarter * FINE_PER_QUARTER), 1)
+    sequence = NoteSequence(
         bar=bar,
         position=position,
-        offset=np.zeros_like(offset) if quantise else offset,
+        offset=offset,
         pitch=pitch,
-        duration_steps=_duration_steps(duration / score.ticks_per_quarter, quantise=quantise),
+        duration_steps=duration_fine / FINE_PER_STEP,
         velocity=np.zeros_like(velocity) if len(np.unique(velocity)) <= FLAT_VELOCITIES else velocity,
         instrument=np.repeat(instrument, counts),
         part_number=np.repeat(part_number, counts),
@@ -180,6 +182,7 @@ def to_note_sequence(score: symusic.core.ScoreTick, *, quantise: bool = True) ->
         index=index,
         bars=bars,
     ).sorted()
+    return quantised(sequence) if quantise else sequence
 
 
 def placed(
@@ -207,12 +210,11 @@ def _rounded(values: Float64[np.ndarray, " notes"]) -> Int64[np.ndarray, " notes
     return np.floor(values + 0.5).astype(np.int64)
 
 
-def _duration_steps(
-    duration_quarters: Float64[np.ndarray, " notes"], *, quantise: bool
-) -> Int64[np.ndarray, " notes"] | Float64[np.ndarray, " notes"]:
-    if quantise:
-        return np.maximum(_rounded(duration_quarters * STEPS_PER_QUARTER), 1)
-    return np.maximum(_rounded(duration_quarters * FINE_PER_QUARTER), 1) / FINE_PER_STEP
+def quantised(sequence: NoteSequence) -> NoteSequence:
+    """The same on the grid: without offsets, lengths rounded to whole steps from 1 on."""
+    fine = _rounded(np.asarray(sequence.duration_steps, np.float64) * FINE_PER_STEP)
+    steps = np.maximum((fine + FINE_PER_STEP // 2) // FINE_PER_STEP, 1)
+    return replace(sequence, offset=np.zeros_like(sequence.offset), duration_steps=steps)
 
 
 def from_note_sequence(
