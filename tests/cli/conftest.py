@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,20 @@ def ondes(capsys: pytest.CaptureFixture[str]) -> Ondes:
         code = leaving.value.code
         assert isinstance(code, int)
         return Run(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def streamed(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., bytes]:
+    """Runs `ondes` with the given words; gives what the process has written to its standard output."""
+
+    def run(*words: object) -> bytes:
+        with pytest.raises(SystemExit) as leaving:
+            main([str(word) for word in words])
+        captured = capfdbinary.readouterr()
+        assert leaving.value.code == 0, captured.err
+        return captured.out
 
     return run
 

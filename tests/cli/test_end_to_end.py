@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +47,23 @@ def test_stems_sum_to_the_mix(ondes: Ondes, model: Path, song: Path) -> None:
     assert np.abs(Audio.read(folder / "mix.wav").samples - total).max() <= 4 * 2**-23
 
 
-def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
+def test_a_stream_carries_the_music_of_the_file(
+    streamed: Callable[..., bytes], model: Path, song: Path
+) -> None:
     output = song.with_suffix(".wav")
-    ondes("synth", song, "-o", output, "--model", model, "--threads", 1)
-    words = ["synth", str(song), "--stream", "--model", str(model), "--threads", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "ondes.cli.main", *words], capture_output=True, check=True, env=os.environ
-    )
-    samples, _ = soundfile.read(io.BytesIO(done.stdout), dtype="float32", always_2d=True)
+    streamed("synth", song, "-o", output, "--model", model)
+    stream = streamed("synth", song, "--stream", "--model", model)
+    samples, _ = soundfile.read(io.BytesIO(stream), dtype="float32", always_2d=True)
     assert np.abs(samples.T - Audio.read(output).samples).max() < 2**-15
+
+
+@pytest.mark.slow
+def test_another_process_streams_the_same_bytes(
+    streamed: Callable[..., bytes], model: Path, song: Path
+) -> None:
+    words = ["synth", str(song), "--stream", "--model", str(model), "--threads", "1"]
+    done = subprocess.run([sys.executable, "-m", "ondes.cli.main", *words], capture_output=True, check=True)
+    assert done.stdout == streamed(*words)
 
 
 def test_a_score_without_notes_is_silence_with_a_warning(ondes: Ondes, model: Path, tmp_path: Path) -> None:
