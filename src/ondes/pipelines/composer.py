@@ -13,8 +13,9 @@ from ondes.errors import UserError, nearest
 from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
 from ondes.pipelines.composer_infilling import infilling
+from ondes.pipelines.composer_jobs import job_of
 from ondes.pipelines.composer_pieces import Piece, Setting, extension, new_piece
-from ondes.pipelines.composer_sampling import Job, Sampling, complete, only_parts
+from ondes.pipelines.composer_sampling import Sampling, complete
 from ondes.pipelines.composer_variation import variation
 from ondes.pipelines.composer_verbs import WindowSizes
 from ondes.pipelines.composer_wishes import (
@@ -56,6 +57,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_bpm: Tempo of new pieces.
         default_metre: Metre of new pieces.
         top_p: Draw from the likeliest classes that make up this much.
+        key_bonus: Pitches of an asked key are e to this times as likely as the network says.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_bpm: float = 100.0,
         default_metre: str = "4/4",
         top_p: float = 0.95,
+        key_bonus: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(network=network, scheduler=scheduler)
@@ -84,6 +87,7 @@ class ComposerPipeline(DiffusionPipeline):
             default_bpm=default_bpm,
             default_metre=default_metre,
             top_p=top_p,
+            key_bonus=key_bonus,
         )
         network.eval()
 
@@ -326,6 +330,7 @@ class ComposerPipeline(DiffusionPipeline):
     ) -> list[ScoreTick]:
         """Complete the windows of all pieces, side by side, until every one is finished."""
         scheduler: MaskedScheduler = self.scheduler
+        key_bonus = float(self.config["key_bonus"])
         results: list[Any] = [None] * len(pieces)
         drawn, number = [0] * len(pieces), 0
         waiting = {item: _next(piece, None, results, item) for item, piece in enumerate(pieces)}
@@ -339,15 +344,7 @@ class ComposerPipeline(DiffusionPipeline):
                 if progress is not None:
                     progress(done + share * now, total)
 
-            jobs = [
-                Job(
-                    problem,
-                    pieces[item].conditions,
-                    only_parts(pieces[item].parts),
-                    ("compose", pieces[item].seed, number),
-                )
-                for item, problem in active.items()
-            ]
+            jobs = [job_of(pieces[item], problem, number, key_bonus) for item, problem in active.items()]
             answers = complete(self.network, scheduler, jobs, sampling, on_step)
             for item, tokens in zip(active, answers, strict=True):
                 drawn[item] += counts[item]

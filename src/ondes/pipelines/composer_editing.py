@@ -110,7 +110,7 @@ def edited(
         added: New notes.
 
     Returns:
-        The copy; in tracks that got notes they are in order of time, those that stay first.
+        The copy; notes that stay keep their order, new ones lie among them by their time.
     """
     from symusic.core import NoteTickList  # noqa: PLC0415
 
@@ -124,7 +124,9 @@ def edited(
         kept = TickNotes(np.full(int(stays.sum()), index), *columns)
         fitting = without_collisions(kept, added.select(added.track == index))
         times = np.concatenate([kept.time, fitting.time])
-        order = np.argsort(times, kind="stable") if len(fitting) else np.arange(len(times))
+        # Where notes that stay are not in order of time, they count as late as the latest before them.
+        late = np.concatenate([np.maximum.accumulate(kept.time), fitting.time])
+        order = np.argsort(late, kind="stable")
         result.tracks[index].notes = NoteTickList.from_numpy(
             times[order].astype(np.int32),
             np.concatenate([kept.duration, fitting.duration])[order].astype(np.int32),

@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from ondes.errors import UserError
+from ondes.pipelines.composer_contradictions import check_wishes
 from ondes.pipelines.composer_editing import (
     TickNotes,
     edited,
 )
-from ondes.pipelines.composer_verbs import Pin, WindowSizes, write_on
+from ondes.pipelines.composer_verbs import WindowSizes, write_on
 from ondes.pipelines.composer_windows import (
     Problem,
-    drawing,
     empty_sequence,
     velocity_is_flat,
 )
@@ -93,22 +93,24 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
     Raises:
         UserError: If the wishes contradict each other.
     """
-    if wishes.strict_scale and wishes.key is None:
-        raise UserError(
-            "a strict scale is that of a key; name the key, too (--key), or leave out --scale strict"
-        )
     metre, bpm = wishes.metre or setting.metre, wishes.bpm or setting.bpm
+    check_wishes(
+        parts=wishes.ensemble,
+        key=wishes.key,
+        strict_scale=wishes.strict_scale,
+        chords=wishes.chords,
+        notes=notes,
+        bar_quarters=metre.bar_quarters,
+    )
     table = BarTable.constant(1, numerator=metre.numerator, denominator=metre.denominator, bpm=bpm)
     parts = wishes.ensemble
-    pins = [Pin(part.instrument, part.part_number) for part in parts or ()]
     windows = write_on(
         empty_sequence(table),
         notes=notes,
         end_bar=bars,
         sizes=setting.sizes,
         spec=setting.spec,
-        pins=pins if len(pins) > 1 else (),
-        generator=drawing(seed, "pins"),
+        must_play=[(part.instrument, part.part_number) for part in parts or ()],
     )
     conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
@@ -118,12 +120,18 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
 
 
 def with_wishes(conditions: NoteConditions, wishes: Wishes) -> NoteConditions:
-    """Conditions of which those that were asked for are as asked."""
+    """Conditions of which those that were asked for are as asked.
+
+    Raises:
+        UserError: If chords, scale and key contradict each other.
+    """
     asked = {"key": wishes.key, "density_per_quarter": wishes.density, "style": wishes.style}
     changed = {name: value for name, value in asked.items() if value is not None}
     if wishes.ensemble is not None:
         changed["instruments"] = tuple(part.instrument for part in wishes.ensemble)
-    return replace(conditions, bars=None, **changed)
+    wanted = replace(conditions, bars=None, **changed)
+    check_wishes(key=wanted.key, strict_scale=wishes.strict_scale, chords=wishes.chords)
+    return wanted
 
 
 def _written(music: NoteSequence, wishes: Wishes, bars: int | None) -> symusic.core.ScoreTick:
@@ -246,7 +254,6 @@ def extension(
         sizes=setting.sizes,
         spec=setting.spec,
         is_flat=plain is not None,
-        generator=drawing(seed, "pins"),
     )
 
     def finish(whole: NoteSequence) -> symusic.core.ScoreTick:

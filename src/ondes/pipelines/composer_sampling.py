@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,13 +15,17 @@ from ondes.diffusion.masked import Constraint, Logits, MaskedScheduler, guide_lo
 from ondes.diffusion.noise import position_seed
 from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
+from ondes.pipelines.composer_rules import Rule, constraint_of, drawn_within
 from ondes.pipelines.composer_windows import Problem
 from ondes.pipelines.loading import fast_arithmetic
-from ondes.representations.ensembles import PartSpec
 from ondes.representations.note_conditions import NoteConditions, to_condition_tensors
-from ondes.representations.note_tokens import INSTRUMENT, POSITION, SIZES, VELOCITY, Tokens
+from ondes.representations.note_tokens import SIZES, VELOCITY, Tokens
 
 log = logging.getLogger(__name__)
+
+
+STEPS_AGAIN = 4
+"""Of drawing again what breaks a rule."""
 
 
 class NotFinite(FloatingPointError):  # noqa: N818
@@ -53,13 +56,17 @@ class Job:
     Attributes:
         problem: The window.
         conditions: Of its piece.
-        constraint: What is not allowed in it; gets and gives a batch of one.
+        rules: What must hold in it, the most important first.
+        before: Changes of logits that come before them.
+        after: Those that come after them.
         words: The seed of the piece and the number of the window.
     """
 
     problem: Problem
     conditions: NoteConditions
-    constraint: Constraint | None
+    rules: tuple[Rule, ...]
+    before: tuple[Constraint, ...]
+    after: tuple[Constraint, ...]
     words: tuple[int | str, ...]
 
 
@@ -84,35 +91,68 @@ def complete(
     if network.device.type == "cpu" or len(jobs) == 1:
         done = []
         for number, job in enumerate(jobs):
-            done.append(
-                _complete_one(
-                    network,
-                    scheduler,
-                    job,
-                    sampling,
-                    lambda share, number=number: on_step((number + share) / len(jobs)),
-                )
-            )
+            share = _share_of(on_step, number, len(jobs))
+            done.append(_complete_one(network, scheduler, job, sampling, share))
         return done
     try:
-        return _sample(network, scheduler, jobs, sampling, 0, on_step)
+        first = _sample(network, scheduler, jobs, [job.problem.tokens for job in jobs], sampling, 0, on_step)
     except FloatingPointError:
         # One of them is to blame: each alone shows which.
-        return [_complete_one(network, scheduler, job, sampling, on_step) for job in jobs]
+        first = [None] * len(jobs)
+    return [
+        _complete_one(network, scheduler, job, sampling, lambda _: on_step(1.0), first=tokens)
+        for job, tokens in zip(jobs, first, strict=True)
+    ]
+
+
+def _share_of(on_step: OnStep, number: int, count: int) -> OnStep:
+    """Progress of one of several windows as progress of them all."""
+    return lambda share: on_step((number + share) / count)
 
 
 def _complete_one(
-    network: NoteTransformer, scheduler: MaskedScheduler, job: Job, sampling: Sampling, on_step: OnStep
+    network: NoteTransformer,
+    scheduler: MaskedScheduler,
+    job: Job,
+    sampling: Sampling,
+    on_step: OnStep,
+    *,
+    first: Tokens | None = None,
 ) -> Tokens:
-    """A window alone, with a second try if the first gives no numbers."""
+    """A window alone, drawn until its rules hold, with a second try if the first gives no numbers.
+
+    Args:
+        network: Of the composer.
+        scheduler: Of the composer.
+        job: The window.
+        sampling: How.
+        on_step: Progress.
+        first: What was drawn for it already.
+    """
+    again = replace(sampling, steps=min(sampling.steps, STEPS_AGAIN))
+
+    def sample(tokens: Tensor, number: int, attempt: int) -> Tensor:
+        if number == 0 and attempt == 0 and first is not None:
+            return torch.from_numpy(first)[None]
+        how, step = (again, lambda _: on_step(1.0)) if number else (sampling, on_step)
+        answer = _sample(network, scheduler, [job], [tokens[0].numpy()], how, attempt, step, number)
+        return torch.from_numpy(answer[0])[None]
+
+    tokens = torch.from_numpy(job.problem.tokens)[None]
     for attempt in range(2):
         try:
-            return _sample(network, scheduler, [job], sampling, attempt, on_step)[0]
+            drawn = drawn_within(
+                lambda known, number, attempt=attempt: sample(known, number, attempt),
+                tokens,
+                job.rules,
+                sizes=network.sizes,
+            )
+            return drawn[0].numpy()
         except NotFinite:
             log.warning("the model's answer was not a number%s", "" if attempt else "; trying once more")
         except FloatingPointError:
             raise UserError(
-                "the constraints leave no note that is allowed; ask for less at once, such as no --scale strict beside "
+                "the constraints leave no note that is allowed; ask for less at once, such as no strict scale beside "
                 "chords of another key"
             ) from None
     raise UserError(
@@ -126,20 +166,21 @@ def _sample(
     network: NoteTransformer,
     scheduler: MaskedScheduler,
     jobs: Sequence[Job],
+    known: Sequence[Tokens],
     sampling: Sampling,
     attempt: int,
     on_step: OnStep,
+    number: int = 0,
 ) -> list[Tokens]:
     """A batch of windows.
 
     Raises:
         FloatingPointError: If an answer is not a number, or nothing is allowed.
     """
-    problems = [job.problem for job in jobs]
-    lengths = [len(problem) for problem in problems]
-    tokens = torch.zeros(len(jobs), max(lengths), problems[0].tokens.shape[1], dtype=torch.long)
-    for row, problem in zip(tokens, problems, strict=True):
-        row[: len(problem)] = torch.from_numpy(problem.tokens)
+    lengths = [len(own) for own in known]
+    tokens = torch.zeros(len(jobs), max(lengths), known[0].shape[1], dtype=torch.long)
+    for row, own in zip(tokens, known, strict=True):
+        row[: len(own)] = torch.from_numpy(own)
     device = network.device
     done = sample_masked(
         _denoiser(network, jobs, lengths, sampling),
@@ -147,10 +188,12 @@ def _sample(
         sizes=network.sizes,
         scheduler=copy.deepcopy(scheduler),
         steps=sampling.steps,
-        generators=[torch.Generator().manual_seed(position_seed(*job.words, attempt)) for job in jobs],
+        generators=[
+            torch.Generator().manual_seed(position_seed(*job.words, attempt, number)) for job in jobs
+        ],
         temperature=sampling.temperature,
         top_p=sampling.top_p,
-        constrain=_constraints(jobs, lengths, device),
+        constrain=_constraints(jobs, lengths),
         lengths=lengths,
         on_step=lambda step, _: on_step(step / sampling.steps),
     ).cpu()
@@ -190,40 +233,18 @@ def _answer(network: NoteTransformer, tokens: Tensor, valid: Tensor, wish: Any, 
     return tuple(values.float().masked_fill(~valid[..., None], 0.0) for values in logits)
 
 
-def _constraints(jobs: Sequence[Job], lengths: Sequence[int], device: torch.device) -> Constraint:
-    """Positions within bars, and what each window allows."""
-    limits = [
-        torch.arange(SIZES[POSITION], device=device)
-        >= torch.from_numpy(np.ascontiguousarray(job.problem.bar_steps)).to(device)[:, None]
-        for job in jobs
-    ]
+def _constraints(jobs: Sequence[Job], lengths: Sequence[int]) -> Constraint:
+    """What each window of a batch allows."""
+    own = [constraint_of(job.rules, before=job.before, after=job.after) for job in jobs]
+    if len(jobs) == 1:
+        return own[0]
 
     def constrain(tokens: Tensor, logits: Logits) -> Logits:
         whole = [values.clone() for values in logits]
-        for row, (job, length, beyond) in enumerate(zip(jobs, lengths, limits, strict=True)):
-            whole[POSITION][row, :length].masked_fill_(beyond, -torch.inf)
-            if job.constraint is None:
-                continue
-            own = tuple(values[row : row + 1, :length] for values in whole)
-            for values, allowed in zip(
-                whole, job.constraint(tokens[row : row + 1, :length], own), strict=True
-            ):
+        for row, (change, length) in enumerate(zip(own, lengths, strict=True)):
+            part = tuple(values[row : row + 1, :length] for values in whole)
+            for values, allowed in zip(whole, change(tokens[row : row + 1, :length], part), strict=True):
                 values[row, :length] = allowed[0]
-        return tuple(whole)
-
-    return constrain
-
-
-def only_parts(parts: Sequence[PartSpec] | None) -> Constraint | None:
-    """New notes are played by these instruments; None allows all."""
-    if parts is None:
-        return None
-    allowed = torch.zeros(SIZES[INSTRUMENT], dtype=torch.bool)
-    allowed[[part.instrument for part in parts]] = True
-
-    def constrain(tokens: Tensor, logits: Logits) -> Logits:  # noqa: ARG001
-        whole = list(logits)
-        whole[INSTRUMENT] = whole[INSTRUMENT].masked_fill(~allowed.to(whole[INSTRUMENT].device), -torch.inf)
         return tuple(whole)
 
     return constrain

@@ -46,19 +46,6 @@ class WindowSizes:
     context: int
 
 
-@dataclass(frozen=True)
-class Pin:
-    """A part that has to play: one new note is given to it.
-
-    Attributes:
-        instrument: Program or drums.
-        part_number: Which part of it.
-    """
-
-    instrument: int
-    part_number: int
-
-
 def write_on(
     music: NoteSequence,
     *,
@@ -66,9 +53,8 @@ def write_on(
     end_bar: int | None = None,
     sizes: WindowSizes,
     spec: NoteTokenSpec,
-    pins: Sequence[Pin] = (),
+    must_play: Sequence[tuple[int, int]] = (),
     is_flat: bool = False,
-    generator: np.random.Generator,
 ) -> Windows:
     """New notes behind those that are there.
 
@@ -78,9 +64,8 @@ def write_on(
         end_bar: New notes up to before this bar; one of the two is given.
         sizes: Of the windows.
         spec: Fields of the tokens.
-        pins: Parts that each get a note of the first window.
+        must_play: Instruments and part numbers that have to get a note.
         is_flat: See `Problem`.
-        generator: Chooses the notes to pin.
 
     Returns:
         All notes, old and new.
@@ -91,9 +76,9 @@ def write_on(
         missing = room if notes is None else notes - made
         # Some will be left out, because they are there already.
         problem = suffix(music, min(room, missing + missing // 16 + 2), context=sizes.context, spec=spec)
-        problem = replace(problem, is_flat=is_flat)
-        if not made and pins:
-            problem = _pinned(problem, pins, spec, generator, within=min(room, missing))
+        counts = problem.drawn & (np.cumsum(problem.drawn) <= missing)
+        absent = _still_missing(music, must_play)
+        problem = replace(problem, is_flat=is_flat, must_play=absent, counts=counts)
         new = _fresh(music, suffix_notes(problem, (yield problem), music, spec))
         if end_bar is not None:
             inside = new.bar < end_bar
@@ -129,17 +114,10 @@ def _order_keys(notes: NoteSequence) -> Int64[np.ndarray, "notes 5"]:
     return np.stack(columns, axis=1)
 
 
-def _pinned(
-    problem: Problem, pins: Sequence[Pin], spec: NoteTokenSpec, generator: np.random.Generator, *, within: int
-) -> Problem:
-    """The same window, in which every pin has a new note of its own, as far as there are enough."""
-    tokens = problem.tokens.copy()
-    new = np.flatnonzero(problem.drawn)[:within]
-    chosen = np.sort(generator.permutation(new)[: len(pins)])
-    for row, pin in zip(chosen.tolist(), generator.permutation(len(pins)).tolist(), strict=False):
-        tokens[row, spec.fields.index("instrument")] = pins[pin].instrument
-        tokens[row, spec.fields.index("part_number")] = pins[pin].part_number
-    return replace(problem, tokens=tokens)
+def _still_missing(music: NoteSequence, parts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Those parts that have no note yet."""
+    playing = set(zip(music.instrument.tolist(), music.part_number.tolist(), strict=True))
+    return tuple(part for part in parts if part not in playing)
 
 
 def fill_in(

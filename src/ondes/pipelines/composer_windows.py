@@ -36,6 +36,8 @@ class Problem:
         first_bar: Bar of the piece from which the first row counts.
         bar_steps: How long the bar of each row is, which its position has to stay below, (rows,).
         is_flat: Whether loudness is nobody's business: the network never sees a velocity, what it draws is dropped.
+        must_play: Instruments and part numbers that have to get one of the notes that count.
+        counts: Which rows those are, (rows,); all that are drawn if None.
     """
 
     tokens: Tokens
@@ -43,6 +45,8 @@ class Problem:
     first_bar: int
     bar_steps: Int64[np.ndarray, " rows"]
     is_flat: bool = False
+    must_play: tuple[tuple[int, int], ...] = ()
+    counts: Bool[np.ndarray, " rows"] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
