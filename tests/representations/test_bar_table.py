@@ -93,3 +93,12 @@ def test_windows_begin_at_zero_and_extensions_go_on() -> None:
 def test_bars_that_positions_cannot_reach_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 8/4"):
         BarTable.constant(1, numerator=9)
+
+
+def test_bars_are_repeated_until_an_onset_is_within() -> None:
+    bars = BarTable.constant(2, numerator=3)
+    assert len(bars.reaching(5.9)) == 2
+    assert len(bars.reaching(6 - 0.5 / 24)) == 3
+    assert len(bars.reaching(6.0)) == 3
+    assert len(bars.reaching(12.0)) == 5
+    assert len(bars.window(0, 0).reaching(0.0)) == 1

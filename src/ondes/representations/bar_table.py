@@ -121,6 +121,16 @@ class BarTable:
         columns["start_quarters"][len(self) :] += self.end_quarters
         return BarTable(**columns)
 
+    def reaching(self, onset_quarters: float) -> BarTable:
+        """The last bar repeated until an onset lies within, even if it is rounded up."""
+        missing = onset_quarters + ROUNDED_UP_STEPS / STEPS_PER_QUARTER - self.end_quarters
+        if missing < 0:
+            return self
+        bars = self.extended(max(len(self), 1))
+        length = 4 * bars.numerator.item(-1) / bars.denominator.item(-1)
+        missing = onset_quarters + ROUNDED_UP_STEPS / STEPS_PER_QUARTER - bars.end_quarters
+        return bars.extended(len(bars) + max(int(missing // length) + 1, 0))
+
 
 def _end_ticks(score: symusic.core.ScoreTick) -> float:
     """What the bars have to reach: the last end, and a little behind the last onset, which may be rounded up."""

@@ -213,8 +213,7 @@ def _carried(
         return bar, position, offset, bars
     fine = position * FINE_PER_STEP + offset
     onset = bars.start_quarters[bar] + fine / (FINE_PER_STEP * STEPS_PER_QUARTER)
-    while bars.end_quarters <= onset.max() + 0.5 / STEPS_PER_QUARTER:
-        bars = bars.extended(len(bars) + 1)
+    bars = bars.reaching(onset.max().item())
     later = placed(bars, onset[beyond])
     columns = [column.copy() for column in (bar, position, offset)]
     for column, moved in zip(columns, later, strict=True):
