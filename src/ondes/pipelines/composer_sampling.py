@@ -24,7 +24,7 @@ from ondes.representations.note_tokens import SIZES, VELOCITY, Tokens
 log = logging.getLogger(__name__)
 
 
-STEPS_AGAIN = 4
+STEPS_AGAIN = 2
 """Of drawing again what breaks a rule."""
 
 
