@@ -180,7 +180,7 @@ def test_work_stops_within_one_step(composer: ComposerPipeline) -> None:
     hook = composer.network.register_forward_pre_hook(lambda *_: asked.append(None))
     try:
         with pytest.raises(KeyboardInterrupt):
-            composer.generate(notes=60, key="C", progress=stop)
+            composer.generate(notes=60, guidance_scale=2.0, progress=stop)
     finally:
         hook.remove()
     assert len(calls) == 4

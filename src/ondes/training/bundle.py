@@ -1,7 +1,7 @@
 """Puts trained models into the package: `python -m ondes.training.bundle`.
 
-Matrices are stored as bfloat16, half the size; everything else, the statistics of the features among it, stays
-float32. Loading gives float32 again.
+Matrices are stored as bfloat16, those of composers as float16, half the size; everything else, the statistics of the
+features among it, stays float32. Loading gives float32 again.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from typing import Any
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 
+from ondes.diffusion.masked import MaskedScheduler
 from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.bundled import WEIGHTS, write_checksums
+from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.samplers import make_scheduler
 from ondes.pipelines.synthesis import SynthesisPipeline
+from ondes.training.composer import load_network
 
 
-def halve(model: ModelMixin) -> int:
-    """Make bfloat16 of all matrices, in place; returns the number of weights."""
+def halve(model: ModelMixin, dtype: torch.dtype = torch.bfloat16) -> int:
+    """Make numbers of half the size of all matrices, in place; returns the number of weights."""
     for parameter in model.parameters():
         if parameter.ndim >= 2:
-            parameter.data = parameter.data.to(torch.bfloat16)
+            parameter.data = parameter.data.to(dtype)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -69,6 +72,32 @@ def bundle_synthesiser(
     write_card(folder, {"kind": "synthesiser", "parameters": parameters, **card})
 
 
+def bundle_composer(
+    trained: Path,
+    folder: Path,
+    card: dict[str, Any],
+    *,
+    scheduler: dict[str, Any] | None = None,
+    **settings: Any,
+) -> None:
+    """Put a trained composer into a folder of the package.
+
+    Args:
+        trained: A saved pipeline or network.
+        folder: Of the package.
+        card: What to put on the card.
+        scheduler: Settings of `MaskedScheduler`.
+        settings: Of `ComposerPipeline`.
+    """
+    network = load_network(trained)
+    parameters = halve(network, torch.float16)
+    pipeline = ComposerPipeline(network, MaskedScheduler(**(scheduler or {})), **settings)
+    pipeline.save_pretrained(folder)
+    forget_origin(folder / "network" / "config.json")
+    write_checksums(folder)
+    write_card(folder, {"kind": "composer", "parameters": parameters, **card})
+
+
 def main() -> None:
     """Bundle what the options name."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,7 +116,20 @@ def main() -> None:
     parser.add_argument("--synth-card", type=Path, help="JSON to put on the synthesiser's card")
     parser.add_argument("--vocoder-card", type=Path, help="JSON to put on the vocoder's card")
     parser.add_argument("--framed-vocoder-card", type=Path, help="JSON to put on the 16 kHz vocoder's card")
+    parser.add_argument(
+        "--composer", type=Path, help="model folder of a run of 'ondes train compose', or a saved pipeline"
+    )
+    parser.add_argument("--composer-card", type=Path, help="JSON to put on the composer's card")
+    parser.add_argument(
+        "--composer-settings",
+        type=json.loads,
+        default={},
+        help="JSON of the saved pipeline's settings, 'scheduler' with those of its scheduler",
+    )
     choice = parser.parse_args()
+    if choice.composer:
+        card = json.loads(choice.composer_card.read_text())
+        bundle_composer(choice.composer, WEIGHTS / "compose-small", card, **choice.composer_settings)
     if choice.denoiser:
         card = json.loads(choice.synth_card.read_text())
         settings = {"default_temperature": choice.temperature, "gain_db": choice.gain_db}
