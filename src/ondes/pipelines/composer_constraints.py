@@ -18,7 +18,7 @@ from ondes.diffusion.masked import Constraint, Logits
 from ondes.pipelines.composer_rules import Allowed, Rule, Tokens, replaced
 from ondes.representations.chords import ChordTrack
 from ondes.representations.ensembles import PartSpec
-from ondes.representations.note_sequence import DRUMS, PARTS
+from ondes.representations.note_sequence import DRUMS
 from ondes.representations.note_tokens import BAR, INSTRUMENT, PART_NUMBER, PITCH, POSITION, SIZES
 
 ANY_CLASS = frozenset(range(12))
@@ -74,8 +74,7 @@ def in_compass(parts: Sequence[PartSpec] | None = None) -> Rule:
     Args:
         parts: Who plays; without, every General MIDI instrument does, each in its usual range.
     """
-    specs = list(parts) if parts is not None else all_parts()
-    return _playable(specs, _harmony_of(ANY_CLASS))
+    return _playable(parts, _harmony_of(ANY_CLASS))
 
 
 def in_scale(classes: frozenset[int], parts: Sequence[PartSpec] | None = None) -> Rule:
@@ -85,8 +84,7 @@ def in_scale(classes: frozenset[int], parts: Sequence[PartSpec] | None = None) -
         classes: Pitch classes from C = 0.
         parts: As of `in_compass`, which this includes.
     """
-    specs = list(parts) if parts is not None else all_parts()
-    return _playable(specs, _harmony_of(classes))
+    return _playable(parts, _harmony_of(classes))
 
 
 def in_chords(
@@ -111,9 +109,8 @@ def in_chords(
     Returns:
         What the place allows for the pitch, and what the pitch allows for the position; to be used together.
     """
-    specs = list(parts) if parts is not None else all_parts()
     tones = _ChordTones(chords, bar_steps, first_bar, classes)
-    return _playable(specs, tones.of_places), Rule(tones.positions, POSITION)
+    return _playable(parts, tones.of_places), Rule(tones.positions, POSITION)
 
 
 def within_bars(bar_steps: Int[np.ndarray, " notes"]) -> Rule:
@@ -169,34 +166,30 @@ def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:
     return constrain
 
 
-def all_parts() -> list[PartSpec]:
-    """Every part that tokens can name."""
-    return [
-        PartSpec(f"{instrument}.{number}", instrument, number)
-        for instrument in range(SIZES[INSTRUMENT])
-        for number in range(PARTS)
-    ]
-
-
 Harmony = Callable[[Tokens], Bool[Tensor, "batch notes 128"]]
 """Which pitches of pitched instruments are allowed where notes are."""
 
 
-def _playable(parts: Sequence[PartSpec], harmony: Harmony) -> Rule:
+def _playable(parts: Sequence[PartSpec] | None, harmony: Harmony) -> Rule:
     """Pitches that some part which the note may belong to can play there, and parts that can play the pitch."""
-    reach = torch.zeros(len(parts), SIZES[PITCH])
-    for row, part in zip(reach, parts, strict=True):
+    asked = [PartSpec("", program) for program in range(SIZES[INSTRUMENT])] if parts is None else parts
+    reach = torch.zeros(len(asked), SIZES[PITCH])
+    for row, part in zip(reach, asked, strict=True):
         row[part.low : part.high + 1] = 1.0
-    instrument = torch.tensor([part.instrument for part in parts])
-    number = torch.tensor([part.part_number for part in parts])
+    instrument = torch.tensor([part.instrument for part in asked])
+    number = torch.tensor([part.part_number for part in asked])
     is_drum = instrument == DRUMS
     member = torch.nn.functional.one_hot(instrument, SIZES[INSTRUMENT]).float()
     numbered = torch.nn.functional.one_hot(number, SIZES[PART_NUMBER]).float()
+    if parts is None:
+        numbered = torch.ones_like(numbered)
 
     def allowed(tokens: Tensor) -> Allowed:
         device = tokens.device
         fits_instrument = _fits(tokens[..., INSTRUMENT], instrument.to(device), SIZES[INSTRUMENT])
         fits_number = _fits(tokens[..., PART_NUMBER], number.to(device), SIZES[PART_NUMBER])
+        if parts is None:
+            fits_number = torch.ones_like(fits_number)
         inside = harmony(tokens)
         drum, can = is_drum.to(device), reach.to(device)
         candidates = fits_instrument & fits_number
