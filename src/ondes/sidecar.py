@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,12 +122,24 @@ def is_sidecar(path: Path) -> bool:
     return True
 
 
-def current_versions() -> dict[str, str]:
-    """Versions of ondes, Python and the packages that take part in a rendering, without importing them."""
+def current_versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of ondes, Python and the packages that take part in every rendering, and of more of them."""
+    names = ("ondes", "python", *WATCHED_PACKAGES, *more)
+    return {name: version for name in names if (version := version_of(name)) is not None}
+
+
+def version_of(name: str) -> str | None:
+    """The version of ondes, "python" or a package, without importing it; None if it is not installed."""
     import importlib.metadata  # noqa: PLC0415
 
-    found = {"ondes": ondes.__version__, "python": platform.python_version()}
-    return found | {name: importlib.metadata.version(name) for name in WATCHED_PACKAGES}
+    if name == "ondes":
+        return ondes.__version__
+    if name == "python":
+        return platform.python_version()
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def portable_name(path: Path, folder: Path) -> str:

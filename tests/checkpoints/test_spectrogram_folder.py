@@ -246,6 +246,10 @@ def test_the_layout_is_told_from_our_own(folder, tmp_path):
         (lambda f: change(f, NOTES, num_layers=10**9), "num_layers is 1000000000, but must be from 0 to 256"),
         (lambda f: change(f, NOTES, d_model=-1), "d_model is -1, but must be from 0"),
         (lambda f: change(f, NOTES, d_model="wide"), "its settings describe no network"),
+        (
+            lambda f: (f / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "eps"}'),
+            "scheduler_config.json: prediction_type is 'eps', but must be one of epsilon, sample, v_prediction",
+        ),
         (lambda f: change(f, NOTES, feed_forward_proj="relu"), "describe no network .*'relu'"),
         (
             lambda f: (shutil.rmtree(f), f.mkdir()),

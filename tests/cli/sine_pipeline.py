@@ -38,6 +38,7 @@ class SinePipeline:
     """Plays sines whose loudness follows the velocity and whose phase follows the seed."""
 
     default_steps = 8
+    packages = ()
 
     def __init__(self, model_hash: str = "5e" * 32, delay_s: float = 0.0) -> None:
         self.model_hash = model_hash

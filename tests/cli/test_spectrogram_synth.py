@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from ondes.pipelines.opening import pipeline_class
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_samplers import choose_sampling
 from ondes.pipelines.synthesis import SynthesisPipeline
+from onnx_bytes import convolution_decoder
 from tiny_model import save_tiny_model
 from tiny_spectrograms import tiny_networks, tiny_pipeline
 
@@ -87,6 +87,23 @@ def test_joins_guidance_and_vocoder_are_recorded_and_played_again(
     )
 
 
+def test_the_version_of_onnxruntime_is_watched_where_it_takes_part(
+    ondes: Ondes, model: Path, song: Path
+) -> None:
+    beside = song.with_suffix(".json")
+    words = ["synth", song, "-o", song.with_suffix(".wav"), "--model", model]
+    ondes(*words)
+    assert "onnxruntime" not in json.loads(beside.read_text())["versions"]
+    (song.parent / "voice.onnx").write_bytes(convolution_decoder(np.full((320, 128, 1), 1e-4)))
+    run = ondes(*words, "--vocoder", song.parent / "voice.onnx")
+    assert run.status == 0, run.err
+    card = json.loads(beside.read_text())
+    assert card["versions"]["onnxruntime"] == importlib.metadata.version("onnxruntime")
+    card["versions"]["onnxruntime"] = "1.2"
+    beside.write_text(json.dumps(card))
+    assert "onnxruntime was 1.2 and is" in ondes("replay", beside).err
+
+
 @pytest.mark.skipif(not multiplies_int8(), reason="this processor has no 8-bit products")
 def test_8_bits_are_measured_recorded_and_played_again(
     ondes: Ondes, model: Path, song: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,14 +154,13 @@ def test_a_sampler_of_others_takes_their_steps_unless_told(sampler: str | None, 
     assert told.steps == 5
 
 
-def test_a_stream_carries_the_music_of_the_file(ondes: Ondes, model: Path, song: Path) -> None:
+def test_a_stream_carries_the_music_of_the_file(
+    streamed: Callable[..., bytes], model: Path, song: Path
+) -> None:
     output = song.with_suffix(".wav")
-    ondes("synth", song, "-o", output, "--model", model, "--threads", 1)
-    words = ["synth", str(song), "--stream", "--model", str(model), "--threads", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "ondes.cli.main", *words], capture_output=True, check=True, env=os.environ
-    )
-    samples, rate_hz = soundfile.read(io.BytesIO(done.stdout), dtype="float32", always_2d=True)
+    streamed("synth", song, "-o", output, "--model", model)
+    stream = streamed("synth", song, "--stream", "--model", model)
+    samples, rate_hz = soundfile.read(io.BytesIO(stream), dtype="float32", always_2d=True)
     assert rate_hz == 16_000
     assert samples.shape[1] == 1
     # Half a step of rounding, and full scale is 32767 to us and 32768 to libsndfile.

@@ -18,9 +18,10 @@ from ondes.datasets.audio_folder import read_folder
 from ondes.datasets.feature_cache import build_cache, official_log_mel, open_cache
 from ondes.datasets.musicnet import read_musicnet
 from ondes.datasets.recordings import Rejections
+from ondes.datasets.slakh import read_slakh
 from ondes.errors import UserError
 from ondes.representations.framed_mel import OFFICIAL, to_framed_log_mel
-from public_layouts import plain_features, write_midi, write_musicnet, write_tone
+from public_layouts import plain_features, write_midi, write_musicnet, write_slakh, write_tone
 
 
 @pytest.fixture
@@ -120,6 +121,21 @@ def test_other_options_of_the_reader_make_another_song(musicnet, tmp_path):
         for one in (recording, replace(recording, options="program 24"), replace(recording, gain=0.5))
     ]
     assert len(set(keys)) == 3
+
+
+def test_a_stem_that_is_not_heard_but_measured_makes_another_song(tmp_path):
+    write_slakh(tmp_path, "Track00001", [(0, False), (25, False), (33, False), (0, True), (48, False)])
+    piano = next(
+        recording for recording in read_slakh(tmp_path, "train")[0] if recording.id.endswith("/piano")
+    )
+    before = feature_cache._key(piano)
+    strings = tmp_path / "train" / "Track00001" / "stems" / "S04.flac"
+    assert strings not in piano.audio
+    assert feature_cache._key(piano) == before
+    write_tone(strings, 700.0, gain=0.1)
+    assert feature_cache._key(piano) != before
+    strings.unlink()
+    assert feature_cache._key(piano) == ""
 
 
 def test_every_recording_that_is_skipped_is_counted_by_reason(tmp_path):

@@ -91,6 +91,20 @@ def test_pairs_of_a_folder_are_split_by_folders_or_by_a_hash_of_their_names(tmp_
     assert counts == [{"in no folder of a split": 1}, {}]
 
 
+def test_suffixes_in_capitals_count_and_second_files_of_a_name_are_counted(tmp_path):
+    for name in ("a.WAV", "a.Flac", "b.FLAC"):
+        write_tone(tmp_path / "x.wav", seconds=0.01)
+        (tmp_path / "train").mkdir(exist_ok=True)
+        (tmp_path / "x.wav").rename(tmp_path / "train" / name)
+    for name in ("a.Midi", "a.MID", "b.mid"):
+        write_midi(tmp_path / "train" / name, [(0, 240, 60)])
+    recordings, rejections = read_recordings("folder", tmp_path, "train")
+    found = [(one.id, one.audio[0].name, one.labels[0].name) for one in recordings]
+    assert found == [("train/a", "a.WAV", "a.MID"), ("train/b", "b.FLAC", "b.mid")]
+    assert rejections.counts == {"another file of the same name": 2}
+    assert [row["id"] for row in rejections.rows] == ["train/a.Flac", "train/a.Midi"]
+
+
 def test_rendered_pairs_are_read_by_their_manifest(tmp_path):
     rows = []
     for number, split in enumerate(["train", "validation", "train"]):

@@ -68,6 +68,14 @@ def test_missing_players_and_mixes_are_counted(tmp_path):
     assert rejections.counts == {"missing notes": 1, "missing audio": 1}
 
 
+def test_files_that_are_named_otherwise_are_passed_over(tmp_path):
+    write_urmp(tmp_path, PIECES[:1])
+    (tmp_path / PIECES[0] / "Notes_1a_vn_01_Jupiter.txt").write_text("of a second take\n")
+    (recording,), rejections = read_urmp(tmp_path, "test")
+    assert [path.name.split("_")[1] for path in recording.labels] == ["1", "2"]
+    assert not rejections.counts
+
+
 def test_what_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(UserError, match="is no URMP"):
         read_urmp(tmp_path, "train")

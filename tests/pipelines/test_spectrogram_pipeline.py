@@ -386,3 +386,8 @@ def test_padding_of_a_batch_is_not_heard() -> None:
         both = network.denoise(noise, time, network.encode([short, long], [context[:5], context]))
         alone = network.denoise(noise[:1], time[:1], network.encode([short], [context[:5]]))
     assert torch.allclose(both[:1], alone, atol=1e-5)
+
+
+def test_batches_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size is 0: at least 1"):
+        tiny_pipeline(batch_size=0)

@@ -77,6 +77,11 @@ def test_scores_of_urmp_without_its_recordings_are_refused(rendered: Path, tmp_p
         opened(tmp_path, rendered_path=rendered, urmp_midi_path=tmp_path)
 
 
+def test_batches_of_nothing_are_refused() -> None:
+    with pytest.raises(UserError, match="batch_size is 0; give 1 or more"):
+        SpectrogramData(batch_size=0)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         opened(tmp_path, maestro_path=tmp_path / "nowhere")

@@ -109,6 +109,37 @@ def test_a_window_with_too_many_tokens_is_halved_until_they_fit() -> None:
         cut_segment(CountingSong(600), 10, WindowCodec(), with_context=True, limit=2)
 
 
+class DenseCodec(WindowCodec):
+    """Says which window it was asked for; windows that begin before frame 500 have too many tokens for anything."""
+
+    def encode_window(self, notes: Notes, *, start_frame: int, frames: int) -> np.ndarray:
+        assert len(notes) == 1
+        return np.array([start_frame, frames, *[1] * (5000 if start_frame < 500 else 0)])
+
+
+def test_one_over_full_frame_does_not_stop_a_training(caplog: pytest.LogCaptureFixture) -> None:
+    batches = RandomSegments([CountingSongs(600)], DenseCodec(), batch=16, with_context=False, seed=3)
+    starts = batches.at(0).tokens[:, 0]
+    assert starts.min() >= 500
+    assert len(starts.unique()) > 4
+    assert "another segment is drawn: one frame of a training song has 5002 tokens" in caplog.text
+    assert same(batches.at(0), batches.at(0))
+    # What fits at once is drawn as ever.
+    plain = [
+        RandomSegments([CountingSongs(9000)], codec, batch=1, with_context=False, seed=seed).at(0)
+        for seed in range(4)
+        for codec in (WindowCodec(), DenseCodec())
+    ]
+    firsts = [int(batch.tokens[0, 0]) for batch in plain]
+    assert sum(one == other >= 500 for one, other in zip(firsts[::2], firsts[1::2], strict=True)) >= 3
+
+
+def test_songs_whose_every_frame_is_over_full_stop_a_training_in_one_line() -> None:
+    batches = RandomSegments([CountingSongs(400)], DenseCodec(), batch=1, with_context=False)
+    with pytest.raises(UserError, match="5002 tokens, more than 2048; leave the song out"):
+        batches.at(0)
+
+
 def test_padding_is_silent_and_masked() -> None:
     pieces = [
         Segment(np.array([5, 6, 7]), torch.zeros(256, BANDS), torch.zeros(9, BANDS)),

@@ -40,6 +40,9 @@ SAFETENSORS, PICKLE = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_
 SCHEDULER = "scheduler/scheduler_config.json"
 MELGAN = "melgan/model.onnx"
 
+PREDICTIONS = ("epsilon", "sample", "v_prediction")
+"""What a network may answer with, in the words of diffusers."""
+
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 CLASSES = {
@@ -179,11 +182,20 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def read_scheduler(folder: Path) -> dict[str, Any]:
-    """Settings of the scheduler, with its class; the published ones where the folder has none."""
+    """Settings of the scheduler, with its class; the published ones where the folder has none.
+
+    Raises:
+        UserError: If they cannot be read, or name a prediction that there is not.
+    """
     file = folder / SCHEDULER
     if not file.is_file():
         return dict(PUBLIC_SCHEDULER)
     config = read_json(file)
+    prediction = config.get("prediction_type", PREDICTIONS[0])
+    if prediction not in PREDICTIONS:
+        raise UserError(
+            f"{file}: prediction_type is {prediction!r}, but must be one of {', '.join(PREDICTIONS)}; fetch it again"
+        )
     return {
         name: value for name, value in config.items() if name == "_class_name" or not name.startswith("_")
     }

@@ -309,7 +309,7 @@ def describe(
         model=Source(_portable(model, folder), pipeline.model_hash),
         settings=replace(settings, steps=steps, threads=torch.get_num_threads(), vocoder=vocoder),
         output=output,
-        versions=current_versions(),
+        versions=current_versions(pipeline.packages),
     )
 
 

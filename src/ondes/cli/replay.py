@@ -14,7 +14,7 @@ from ondes.cli.console import complain, say
 from ondes.errors import UserError
 from ondes.files import file_sha256
 from ondes.scores import bundled_score
-from ondes.sidecar import Output, Sidecar, current_versions
+from ondes.sidecar import Output, Sidecar, version_of
 
 EXIT_DIFFERENT = 1
 
@@ -67,6 +67,7 @@ def replay(
     record = Sidecar.read(sidecar)
     played = _score(record, sidecar, score)
     target = _target(record.output, sidecar.parent, output)
+    mention_versions(record)
     notes = rendering.open_notes(played)
     named = vocoder or (record.settings.vocoder and place_of(record.settings.vocoder, sidecar.parent))
     with rendering.staged(target.folder) as staging:
@@ -76,7 +77,6 @@ def replay(
             vocoder=named,
             int8=record.settings.int8,
         )
-        mention_versions(record)  # once all packages that take part are there
         option = "--model or --vocoder" if named else "--model"
         check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option=option)
         play = rendering.play_to_stems if record.settings.stems else rendering.play_to_file
@@ -166,10 +166,10 @@ def _same_suffix(given: Path, recorded: str) -> str:
 
 def mention_versions(record: Sidecar | Composition) -> None:
     """Warn about packages that have changed, since a rounding may have changed with them."""
-    now = current_versions()
     for name, then in record.versions.items():
-        if now.get(name) != then:
-            complain(f"{name} was {then} and is {now.get(name, 'not known')}; the bytes may differ")
+        now = version_of(name)
+        if now != then:
+            complain(f"{name} was {then} and is {now or 'not known'}; the bytes may differ")
 
 
 def rename_staged(staging: Path, target: Target, *, same: bool) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ def read_folder(folder: str | os.PathLike[str], split: str) -> tuple[list[Record
     """Pairs such as `a/song.wav` and `a/song.mid`, at any depth.
 
     Where the folder has folders named after splits, these are the splits, and what lies beside them is counted as left
-    out of the training split; otherwise works are split by a hash of
-    their names: 5 % validation, 10 % test.
+    out of the training split; otherwise works are split by a hash of their names: 5 % validation, 10 % test. Of several
+    audio or MIDI files of one name the suffix that `FORMATS` or `MIDI_SUFFIXES` has first is taken, the others are
+    counted.
 
     Args:
         folder: Where the pairs are.
@@ -29,11 +31,10 @@ def read_folder(folder: str | os.PathLike[str], split: str) -> tuple[list[Record
         UserError: If there is no such folder, it holds no audio, or the split is unknown.
     """
     split = checked_split(split)
-    patterns = [f"**/*{suffix}" for suffix in FORMATS]
-    root = find_root(folder, "folder of audio and MIDI files", patterns)
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    audio = {path.with_suffix(""): path for path in files if path.suffix.lower() in FORMATS}
-    midi = {path.with_suffix(""): path for path in files if path.suffix.lower() in MIDI_SUFFIXES}
+    root = Path(folder)
+    audio, midi = _by_stem(root, tuple(FORMATS)), _by_stem(root, MIDI_SUFFIXES)
+    if not audio:  # which is said in the words of all readers
+        find_root(folder, "folder of audio and MIDI files", [f"**/*{suffix}" for suffix in FORMATS])
     sorted_out = any((root / name).is_dir() for name in SPLIT_NAMES)
     rejections = Rejections()
     recordings = []
@@ -48,9 +49,21 @@ def read_folder(folder: str | os.PathLike[str], split: str) -> tuple[list[Record
             reason = "missing notes" if stem in audio else "missing audio"
             rejections.add("folder", name, reason)
             continue
-        load = partial(read_midi, midi[stem])
-        recordings.append(Recording(name, "folder", split, (audio[stem],), (midi[stem],), load))
+        for other in (*audio[stem][1:], *midi[stem][1:]):
+            rejections.add("folder", other.relative_to(root).as_posix(), "another file of the same name")
+        load = partial(read_midi, midi[stem][0])
+        recordings.append(Recording(name, "folder", split, audio[stem][:1], midi[stem][:1], load))
     return recordings, rejections
+
+
+def _by_stem(root: Path, suffixes: Sequence[str]) -> dict[Path, tuple[Path, ...]]:
+    """Files with one of the suffixes, in any case, by their path without it; earlier suffixes first."""
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    found: dict[Path, tuple[Path, ...]] = {}
+    for path in sorted(files, key=lambda path: suffixes.index(path.suffix.lower())):
+        stem = path.with_suffix("")
+        found[stem] = (*found.get(stem, ()), path)
+    return found
 
 
 def read_rendered(folder: str | os.PathLike[str], split: str) -> tuple[list[Recording], Rejections]:

@@ -52,6 +52,7 @@ HELD_OUT = (1, 2, 12, 13, 24, 25, 31, 38, 39)
 NOTE_SOURCES = ("annotations", "score")
 
 PIECE = re.compile(r"\d\d_.+")
+ANNOTATION = re.compile(r"Notes_([0-9]+)_[^_]+_.+\.txt")
 
 
 def read_urmp(
@@ -200,7 +201,8 @@ def _first(piece: Path, pattern: str, reason: str) -> Path:
 
 def _annotations(piece: Path) -> tuple[Path, ...]:
     """The files of notes, one for each instrument in the folder's name, in the order of their numbers."""
-    found = {int(path.name.split("_")[1]): path for path in piece.glob("Notes_[0-9]*_*_*.txt")}
+    named = ((ANNOTATION.fullmatch(path.name), path) for path in sorted(piece.glob("Notes_*.txt")))
+    found = {int(match[1]): path for match, path in named if match}
     expected = len(piece.name.split("_")) - 2
     if len(found) != expected:
         raise RejectedError("missing notes", f"{piece}: {len(found)} of {expected} files Notes_*.txt")

@@ -16,6 +16,7 @@ from torch import Tensor
 from ondes.audio import Audio
 from ondes.diffusion.classifier_guidance import LogLikelihood
 from ondes.errors import UserError, nearest
+from ondes.models.mel_decoder import OnnxMelDecoder
 from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.loading import weights_hash
 from ondes.pipelines.segment_network import PortNetwork, PublishedNetwork, SegmentNetwork
@@ -105,6 +106,8 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         codec = dict(codec or {"name": "mt3"})
         if programs not in ("slakh", "as-is"):
             raise ValueError(f"programs is {programs!r}: 'slakh' and 'as-is' are allowed")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}: at least 1 is needed")
         self.register_to_config(
             codec=codec,
             programs=programs,
@@ -164,6 +167,11 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
     def steps_for(self, sampler: str | None) -> int:
         """Solver steps where the caller names a sampler and no number."""
         return SAMPLER_STEPS.get(sampler or "", self.default_steps)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages beside those of all models that take part in playing."""
+        return ("onnxruntime",) if isinstance(self.vocoder, OnnxMelDecoder) else ()
 
     @property
     def model_hash(self) -> str:

@@ -145,6 +145,11 @@ class SynthesisPipeline(DiffusionPipeline):
         return self.default_steps
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages beside those of all models that take part in playing: none."""
+        return ()
+
+    @property
     def model_hash(self) -> str:
         """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
         return weights_hash([self.config, self.scheduler.config], [self.denoiser, self.vocoder])

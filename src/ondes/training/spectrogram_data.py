@@ -72,6 +72,8 @@ class SpectrogramData(lightning.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if batch_size < 1:
+            raise UserError(f"data.init_args.batch_size is {batch_size}; give 1 or more")
         self.save_hyperparameters()
         self.codec = make_codec(codec)
         self.training: list[CachedSongs] = []

@@ -7,6 +7,7 @@ their true neighbours, where the official pipeline keeps 16 extra frames for the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -24,14 +25,23 @@ from ondes.notes import Notes
 from ondes.representations.framed_mel import to_scaled
 from ondes.training.windows import own_numbers
 
+log = logging.getLogger(__name__)
+
 SEGMENT_FRAMES = 256
 """Frames of a whole target, and of a whole context: 5.12 s."""
 
 MOST_TOKENS = 2048
 """Rows of the official table of token positions."""
 
+MOST_DRAWS = 100
+"""Places tried for a segment whose first frame has more tokens than may be, before a training gives up."""
+
 SILENCE = -1.0
 """Scaled log-mel of silence."""
+
+
+class OverfullError(UserError):
+    """A single frame has more tokens than a segment may have."""
 
 
 @runtime_checkable
@@ -119,14 +129,14 @@ def tokens_that_fit(
     """Tokens of a window, and the frames they stand for: the window is halved until they fit.
 
     Raises:
-        UserError: If a single frame has more tokens than the limit.
+        OverfullError: If a single frame has more tokens than the limit.
     """
     while True:
         tokens = codec.encode_window(notes, start_frame=start, frames=frames)
         if len(tokens) <= limit:
             return tokens, frames
         if frames == 1:
-            raise UserError(
+            raise OverfullError(
                 f"one frame of a training song has {len(tokens)} tokens, more than {limit}; leave the song out"
             )
         frames //= 2
@@ -135,7 +145,11 @@ def tokens_that_fit(
 def cut_segment(
     song: Song, start: int, codec: WindowCodec, *, with_context: bool, limit: int = MOST_TOKENS
 ) -> Segment:
-    """The segment of a song whose target begins at a frame."""
+    """The segment of a song whose target begins at a frame.
+
+    Raises:
+        OverfullError: If that frame alone has more tokens than the limit.
+    """
     log_mel = song.log_mel
     frames = min(SEGMENT_FRAMES, len(log_mel) - start)
     tokens, frames = tokens_that_fit(codec, song.notes, start=start, frames=frames, limit=limit)
@@ -231,13 +245,31 @@ class RandomSegments(IterableDataset[SegmentBatch]):
             yield self.at(number * self.processes + self.rank)
 
     def at(self, number: int) -> SegmentBatch:
-        """Batch of a number."""
+        """Batch of a number; where a segment begins with an over-full frame, another is drawn.
+
+        Raises:
+            UserError: If nothing that is drawn has few enough tokens.
+        """
         rng = np.random.default_rng(position_seed(self.seed, "segments", number))
+        segments = [
+            self._segment(int(place), rng)
+            for place in rng.choice(len(self.places), size=self.batch, p=self.chances)
+        ]
+        return collate_segments(segments, tokens=self.tokens, pad_id=self.codec.pad_id, number=number)
+
+    def _segment(self, place: int, rng: np.random.Generator) -> Segment:
+        """A random segment of the song at a place, or of others if it has too many tokens where it begins."""
         limit = MOST_TOKENS if self.tokens is None else self.tokens
-        segments = []
-        for place in rng.choice(len(self.places), size=self.batch, p=self.chances):
+        draws = MOST_DRAWS
+        while True:
             songs, index = self.places[place]
             song: Song = songs[index]
             start = random_start(len(song.log_mel), rng)
-            segments.append(cut_segment(song, start, self.codec, with_context=self.with_context, limit=limit))
-        return collate_segments(segments, tokens=self.tokens, pad_id=self.codec.pad_id, number=number)
+            try:
+                return cut_segment(song, start, self.codec, with_context=self.with_context, limit=limit)
+            except OverfullError as error:
+                draws -= 1
+                if not draws:
+                    raise
+                log.warning("another segment is drawn: %s", error)
+            place = int(rng.choice(len(self.places), p=self.chances))
