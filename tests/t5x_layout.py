@@ -119,3 +119,52 @@ def write_t5x(folder: Path, *, context: bool = True, store: Store = store_zarr) 
     write_index(place, target)
     (folder / "config.gin").write_text("network.T5Config:\n  emb_dim = 32\n  head_dim = 8\n  num_heads = 2\n")
     return folder
+
+
+BASELINE_RULES = [
+    (r"notes_encoder\.(.*)", r"encoder/\1"),
+    (r"enter\.weight", "decoder/continuous_inputs_projection/kernel"),
+    (r"leave\.weight", "decoder/spec_out_dense/kernel"),
+    (r"norm\.weight", "decoder/decoder_norm/scale"),
+    (r"layers\.(\d)\.self_norm\.weight", r"decoder/layers_\1/pre_self_attention_layer_norm/scale"),
+    (r"layers\.(\d)\.cross_norm\.weight", r"decoder/layers_\1/pre_cross_attention_layer_norm/scale"),
+    (r"layers\.(\d)\.mlp_norm\.weight", r"decoder/layers_\1/pre_mlp_layer_norm/scale"),
+    (
+        r"layers\.(\d)\.self_attention\.to_(\w+)(?:\.0)?\.weight",
+        r"decoder/layers_\1/self_attention/<\2>/kernel",
+    ),
+    (
+        r"layers\.(\d)\.cross_attention\.to_(\w+)(?:\.0)?\.weight",
+        r"decoder/layers_\1/encoder_decoder_attention/<\2>/kernel",
+    ),
+    (r"layers\.(\d)\.mlp\.(\w+)\.weight", r"decoder/layers_\1/mlp/\2/kernel"),
+]
+
+
+def baseline_name(name: str) -> str:
+    """What T5X calls a tensor of the autoregressive baseline."""
+    (found,) = [
+        re.sub(f"^{ours}$", theirs, name) for ours, theirs in BASELINE_RULES if re.fullmatch(ours, name)
+    ]
+    branch, _, rest = found.partition("/")
+    rest = t5x_name(rest) if branch == "encoder" else rest
+    return f"{branch}/" + re.sub(r"<\w+>", lambda word: WORDS[word[0]], rest)
+
+
+def write_baseline(folder: Path, state: dict[str, np.ndarray], *, store: Store = store_zarr) -> Path:
+    """A checkpoint folder of the autoregressive baseline; its sinusoids are not stored."""
+    place = folder / "checkpoint_500000"
+    place.mkdir(parents=True)
+    target: dict[str, Any] = {}
+    for name, value in state.items():
+        if name == "notes_encoder.position_encoding.weight":
+            continue
+        words = baseline_name(name).split("/")
+        inner = target
+        for word in words[:-1]:
+            inner = inner.setdefault(word, {})
+        array = np.ascontiguousarray(value.T) if words[-1] == "kernel" else value
+        inner[words[-1]] = store(".".join(["target", *words]), array, place)
+    write_index(place, target)
+    (folder / "config.gin").write_text("network.T5Config:\n  head_dim = 4\n  num_heads = 2\n")
+    return folder

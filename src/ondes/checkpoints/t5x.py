@@ -10,8 +10,9 @@ import hashlib
 import importlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +24,13 @@ from ondes.checkpoints.spectrogram_parts import (
     NOTES,
     PartWeights,
     SpectrogramParts,
+    build,
     build_parts,
     infer_config,
 )
 from ondes.errors import UserError
 from ondes.files import file_sha256
+from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive, sinusoids
 
 INDEX, GIN = "checkpoint", "config.gin"
 
@@ -77,6 +80,41 @@ DECODER_LAYER = {
 }
 """Names in a layer, and what the Hugging Face layout calls them."""
 
+BASELINE_LEAVES = {
+    "continuous_inputs_projection/kernel": "enter",
+    "decoder_norm/scale": "norm",
+    "spec_out_dense/kernel": "leave",
+}
+BASELINE_LAYER = {
+    "pre_self_attention_layer_norm/scale": "self_norm",
+    "pre_cross_attention_layer_norm/scale": "cross_norm",
+    "pre_mlp_layer_norm/scale": "mlp_norm",
+    **{
+        f"{theirs_block}/{theirs}/kernel": f"{our_block}.{ours}"
+        for theirs_block, our_block in (
+            ("self_attention", "self_attention"),
+            ("encoder_decoder_attention", "cross_attention"),
+        )
+        for theirs, ours in CROSS_OR_SELF.items()
+    },
+    **{f"mlp/{name}/kernel": f"mlp.{name}" for name in ("wi_0", "wi_1", "wo")},
+}
+"""The same of the decoder of the autoregressive baseline, and what `SpectrogramAutoregressive` calls them."""
+
+ONLY_IN_DIFFUSION = "time_emb_dense0"
+"""Branch of every decoder that denoises, and of no other."""
+
+BASELINE_TOKENS, BASELINE_FRAMES = 2048, 256
+"""Lengths that the official baseline was trained with; its sinusoids are not stored, so no shape tells them."""
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineParts:
+    """The autoregressive baseline, and the SHA-256 of what it was read from, by file."""
+
+    network: SpectrogramAutoregressive
+    hashes: dict[str, str]
+
 
 def find_t5x(folder: Path) -> Path | None:
     """The folder with the index: the given one, or the `checkpoint_<steps>` in it that was trained longest."""
@@ -92,7 +130,7 @@ def find_t5x(folder: Path) -> Path | None:
     )
 
 
-def read_t5x(folder: Path) -> SpectrogramParts:
+def read_t5x(folder: Path) -> SpectrogramParts | BaselineParts:
     """A model in a checkpoint folder of T5X, or in the folder above it that was published as a zip.
 
     Only the weights are read, nothing of the optimiser. Sizes come from the shapes; channels of a head from
@@ -112,13 +150,40 @@ def read_t5x(folder: Path) -> SpectrogramParts:
         )
     tree = _target(_read_index(place / INDEX), place)
     head_channels = _head_channels(place)
+    if ONLY_IN_DIFFUSION not in tree["decoder"] and "encoder" in tree:
+        return _read_baseline(tree, place, head_channels)
     weights = {}
     for name, part in TREES.items():
         if name in tree:
-            state = to_named_tensors(part, _read_branch(tree[name], place), place)
+            state = to_named_tensors(part, _read_branch(tree[name], place), place, names=NAMES[part])
             config = infer_config(part, state, place, head_channels=head_channels)
             weights[part] = PartWeights(config, state, place)
     return build_parts(weights, hashes=_hashes(place))
+
+
+def _read_baseline(tree: Mapping[str, Any], place: Path, head_channels: int) -> BaselineParts:
+    """The autoregressive baseline, whose head gives frames themselves.
+
+    Raises:
+        UserError: As of `read_t5x`, or if its head gives a mixture of Gaussians.
+    """
+    encoder = to_named_tensors(NOTES, _read_branch(tree["encoder"], place), place, names=NAMES[NOTES])
+    names = Names("layers", BASELINE_LAYER, BASELINE_LEAVES)
+    decoder = to_named_tensors(DECODER, _read_branch(tree["decoder"], place), place, names=names)
+    embeddings = encoder.get("token_embedder.weight", torch.zeros(1, 2))
+    encoder["position_encoding.weight"] = sinusoids(BASELINE_TOKENS, embeddings.shape[1])
+    config = infer_config(NOTES, encoder, place, head_channels=head_channels)
+    bands, given = (decoder.get(name, torch.zeros(0, 0)) for name in ("enter.weight", "leave.weight"))
+    if bands.ndim != 2 or bands.shape[1] != given.shape[0] or not given.shape[0]:
+        raise UserError(
+            f"{place}: the baseline reads frames of {bands.shape[-1]} bands and gives {len(given)} numbers for each; "
+            "only the head that gives the frame itself is known, not a mixture of Gaussians"
+        )
+    sizes = {"targets_length": BASELINE_FRAMES, "input_dims": bands.shape[1], "official": True}
+    state = {f"notes_encoder.{name}": value for name, value in encoder.items()} | decoder
+    network = build(SpectrogramAutoregressive, config | sizes, state, place)
+    network.positions = sinusoids(BASELINE_FRAMES, int(config["d_model"]))  # which is not stored
+    return BaselineParts(network, _hashes(place))
 
 
 def _read_index(file: Path) -> dict[str, Any]:
@@ -220,27 +285,50 @@ def _read_leaf(leaf: Any, name: str, place: Path) -> np.ndarray:
         raise UserError(f"{folder} cannot be read as an array ({reason}); fetch it again") from error
 
 
-def to_named_tensors(part: str, arrays: Mapping[str, np.ndarray], place: Path) -> dict[str, Tensor]:
-    """Tensors under the names of the Hugging Face layout; kernels, stored as (in, out), turned to (out, in).
+class Names(NamedTuple):
+    """What a network of ours calls what T5X calls something.
+
+    Attributes:
+        stack: Its layers.
+        layer: What is in a layer.
+        leaves: What is outside.
+    """
+
+    stack: str
+    layer: Mapping[str, str]
+    leaves: Mapping[str, str]
+
+
+NAMES = {
+    NOTES: Names("encoders", ENCODER_LAYER, LEAVES),
+    CONTEXT: Names("encoders", ENCODER_LAYER, LEAVES),
+    DECODER: Names("decoders", DECODER_LAYER, LEAVES),
+}
+
+
+def to_named_tensors(
+    part: str, arrays: Mapping[str, np.ndarray], place: Path, *, names: Names
+) -> dict[str, Tensor]:
+    """Tensors under our names; kernels, stored as (in, out), turned to (out, in).
 
     Args:
-        part: Name of the network there.
+        part: What the network is called in messages.
         arrays: By their names in the branch of this network.
         place: For messages.
+        names: Which of ours they become.
 
     Raises:
         UserError: If a name is none of a Spectrogram Diffusion model.
     """
-    stack, layer_names = ("decoders", DECODER_LAYER) if part == DECODER else ("encoders", ENCODER_LAYER)
     state = {}
     for name, array in arrays.items():
         found = re.fullmatch(r"layers_(\d+)/(.+)", name)
-        ours = layer_names.get(found[2]) if found else LEAVES.get(name)
+        ours = names.layer.get(found[2]) if found else names.leaves.get(name)
         if ours is None:
             raise UserError(
                 f"{place}: {part} has an array {name}, which is none of a Spectrogram Diffusion model"
             )
-        whole = f"{stack}.{int(found[1])}.{ours}" if found else ours
+        whole = f"{names.stack}.{int(found[1])}.{ours}" if found else ours
         turned = array.T if name.endswith("/kernel") else array
         state[f"{whole}.weight"] = torch.from_numpy(np.array(turned, np.float32))
     return state

@@ -1,14 +1,15 @@
-"""`ondes import`: a Spectrogram Diffusion model of another program becomes one of ours."""
+"""`ondes import`: a model of another program becomes one of ours."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ondes.cli.console import say, waiting
+from ondes.errors import UserError
 
 
 class Layout(StrEnum):
@@ -18,6 +19,7 @@ class Layout(StrEnum):
     T5X = "t5x"
     PADDLE = "paddle"
     PORT = "port"
+    KERAS = "keras"
 
 
 SourceArgument = Annotated[
@@ -25,7 +27,7 @@ SourceArgument = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Folder or Hub id in the layout of google/music-spectrogram-diffusion, T5X checkpoint folder, PaddleNLP "
-        "folder, or Lightning .ckpt of the PyTorch port.",
+        "folder, Lightning .ckpt of the PyTorch port, or .h5 weights of Diffusion-Music-Composer.",
         show_default=False,
     ),
 ]
@@ -36,6 +38,26 @@ LayoutOption = Annotated[
     Layout | None,
     typer.Option("--from", help="The layout of the source. [default: as found]", show_default=False),
 ]
+StatisticsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.json",
+        help="Statistics that .h5 weights lack: an object with low and high, three numbers each.",
+        show_default=False,
+    ),
+]
+PitchOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOW HIGH", help="Or one by one: pitch, in hertz.", show_default=False),
+]
+DurationOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOW HIGH", help="Durations, in quarter notes.", show_default=False),
+]
+DeltaOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOW HIGH", help="Times between onsets, in quarter notes.", show_default=False),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,13 +65,47 @@ def register(app: typer.Typer) -> None:
     app.command("import", short_help="Turn another program's model into one of ours.")(import_)
 
 
-def import_(source: SourceArgument, *, output: FolderOption, layout: LayoutOption = None) -> None:
-    """Turn a published Spectrogram Diffusion model into a folder that every command takes with --model.
+def import_(
+    source: SourceArgument,
+    *,
+    output: FolderOption,
+    layout: LayoutOption = None,
+    statistics: StatisticsOption = None,
+    pitch_range: PitchOption = None,
+    duration_range: DurationOption = None,
+    delta_range: DeltaOption = None,
+) -> None:
+    """Turn a published model into a folder that every command takes with --model.
 
-    Nothing in the source is run: pickles are read as data. The hashes of what was read are kept in source.json.
+    Models of Spectrogram Diffusion, which plays scores, and of Diffusion-Music-Composer, which writes them. Nothing in
+    the source is run: pickles are read as data. The hashes of what was read are kept in source.json.
     """
+    typed = {"file": statistics, "pitch": pitch_range, "duration": duration_range, "delta": delta_range}
+    if layout == Layout.KERAS or (layout is None and source.lower().endswith((".h5", ".hdf5"))):
+        _import_keras(source, output, typed)
+        return
+    if any(value is not None for value in typed.values()):
+        raise UserError(
+            f"{source} is no .h5 file, and all others hold their statistics: leave out --statistics and the ranges"
+        )
     from ondes.pipelines.spectrogram_exchange import import_model  # noqa: PLC0415
 
     with waiting(f"reading {source}"):
         found = import_model(source, output, layout=None if layout is None else str(layout))
-    say(f"{output}: imported from the layout {found!r}; play it with 'ondes synth SCORE --model {output}'")
+    say(f"{output}: imported from the layout {found!r}; {_use(output)}")
+
+
+def _use(folder: Path) -> str:
+    """What a model that was written is good for."""
+    if (folder / "model_index.json").is_file():
+        return f"play it with 'ondes synth SCORE --model {folder}'"
+    return "it is the autoregressive baseline, to be loaded with SpectrogramAutoregressive.from_pretrained"
+
+
+def _import_keras(source: str, output: Path, typed: dict[str, Any]) -> None:
+    """Turn weights of Diffusion-Music-Composer into a model."""
+    from ondes.pipelines.dmc_exchange import TypedStatistics, import_dmc  # noqa: PLC0415
+
+    with waiting(f"reading {source}"):
+        import_dmc(source, output, TypedStatistics(**typed))
+    say(f"{output}: imported from the layout 'keras'; it writes music with ondes.pipelines.dmc.DmcPipeline")

@@ -1,8 +1,9 @@
 """The autoregressive baseline of Spectrogram Diffusion: each mel frame from the notes and the frames before it.
 
-Hawthorne et al. (2022), arXiv 2206.05408. The official baseline leaves padding unmasked inside its note encoder, so
-that its answer depends on the width a batch was padded to; here padding is masked everywhere, and a segment is the same
-in any batch.
+Hawthorne et al. (2022), arXiv 2206.05408. The official baseline leaves padding unmasked inside its note encoder, always
+fills all positions with it, and works on unscaled log-mels. What is trained here masks padding everywhere and works on
+scaled ones; weights of the official code are computed its way (`official`). Either way a segment is the same in any
+batch.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ondes.models.spectrogram_layers import (
     open_mask,
     split_heads,
 )
+from ondes.representations.framed_mel import FEATURE_RANGE, from_scaled, to_scaled
 
 
 def sinusoids(rows: int, width: int) -> Float[Tensor, "rows width"]:
@@ -35,6 +37,12 @@ def sinusoids(rows: int, width: int) -> Float[Tensor, "rows width"]:
     rates = LONGEST_WAVE ** (-torch.arange(width // 2) / max(width // 2 - 1, 1))
     phases = torch.arange(rows)[:, None] * rates
     return torch.cat([phases.sin(), phases.cos()], -1)
+
+
+def unclipped(log_mel: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The straight line through what `to_scaled` makes of log-mels, also where that is clipped."""
+    low, high = FEATURE_RANGE
+    return (log_mel - low) * (2 / (high - low)) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +140,9 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
         d_kv: Channels of a head.
         d_ff: Channels inside the gated MLPs.
         dropout_rate: Share of channels dropped in training.
+        official: Whether to compute as the official code does: padding up to `max_length` is read by the note encoder
+            like tokens, and the network takes and gives unscaled log-mels, which are not clipped before the next frame
+            is made of them. What goes in and out here is scaled all the same.
     """
 
     config_name = "config.json"
@@ -150,8 +161,10 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
         d_kv: int = 64,
         d_ff: int = 1024,
         dropout_rate: float = 0.1,
+        official: bool = False,
     ) -> None:
         super().__init__()
+        self.official = official
         self.notes_encoder = NotesEncoder(
             max_length=max_length,
             vocab_size=vocab_size,
@@ -185,8 +198,10 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
             token_mask: Which tokens there are.
             frames: The scaled log-mel.
         """
-        before = functional.pad(frames, (0, 0, 1, -1))  # the first frame has zeros before it
-        return self._decode(before, self._remember(tokens, token_mask), 0, None)
+        own = from_scaled(frames) if self.official else frames
+        before = functional.pad(own, (0, 0, 1, -1))  # the first frame has zeros before it
+        expected = self._decode(before, self._remember(tokens, token_mask), 0, None)
+        return unclipped(expected) if self.official else expected
 
     @torch.inference_mode()
     def generate(
@@ -204,7 +219,8 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
             tokens: Of the notes.
             frames: How many to make.
             token_mask: Which tokens there are; those above 0 if missing.
-            dither: Deviation of the noise that is added to every frame before the next is made from it.
+            dither: Deviation of the noise that is added to every frame, in the network's own scale, before the next is
+                made from it.
             generator: Of this noise, on the CPU.
         """
         mask = tokens > 0 if token_mask is None else token_mask
@@ -218,12 +234,17 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
             frame = self._decode(frame, memories, position, caches)
             if dither:
                 frame = frame + dither * torch.randn(frame.shape, generator=generator).to(frame)
-            frame = frame.clamp(-1, 1)
+            frame = frame if self.official else frame.clamp(-1, 1)
             made.append(frame)
-        return torch.cat(made, 1)
+        return to_scaled(torch.cat(made, 1)) if self.official else torch.cat(made, 1)
 
     def _remember(self, tokens: Tensor, mask: Tensor) -> list[NoteMemory]:
-        encodings = self.notes_encoder(tokens, mask)
+        if self.official:
+            most = int(self.config["max_length"])
+            tokens, mask = (functional.pad(given, (0, most - tokens.shape[1])) for given in (tokens, mask))
+            encodings = self.notes_encoder(tokens * mask, torch.ones_like(mask))
+        else:
+            encodings = self.notes_encoder(tokens, mask)
         return [layer.remember(encodings, mask) for layer in self.layers]  # pyright: ignore[reportCallIssue]
 
     def _decode(

@@ -18,7 +18,7 @@ from ondes.checkpoints.spectrogram_folder import (
     write_spectrogram_folder,
 )
 from ondes.checkpoints.spectrogram_parts import KINDS, PUBLIC_SCHEDULER, SpectrogramParts
-from ondes.checkpoints.t5x import find_t5x, read_t5x
+from ondes.checkpoints.t5x import BaselineParts, find_t5x, read_t5x
 from ondes.errors import UserError, nearest
 from ondes.files import folder_written_whole
 from ondes.models.mel_decoder import OnnxMelDecoder
@@ -32,7 +32,7 @@ from ondes.representations.framed_mel import FEATURE_RANGE
 SOURCE = "source.json"
 """File in an imported model's folder that says where it came from."""
 
-READERS: dict[str, Callable[[Any], SpectrogramParts | PortParts]] = {
+READERS: dict[str, Callable[[Any], SpectrogramParts | PortParts | BaselineParts]] = {
     "huggingface": read_spectrogram_folder,
     "t5x": read_t5x,
     "paddle": read_paddle,
@@ -111,7 +111,9 @@ def import_model(source: str, folder: Path, *, layout: str | None = None) -> str
     local = Path(source).exists()
     with folder_written_whole(folder) as beside:
         parts = READERS[layout](Path(source) if local else source)
-        _pipeline(parts).save_pretrained(beside)
+        # The baseline is no diffusion model, so no pipeline plays it: its network is saved as training saves it.
+        saved = parts.network if isinstance(parts, BaselineParts) else _pipeline(parts)
+        saved.save_pretrained(beside)
         # A folder is named, not placed: where it was says nothing elsewhere.
         origin = {"layout": layout, "name": Path(source).resolve().name if local else source}
         (beside / SOURCE).write_text(json.dumps({**origin, "sha256": parts.hashes}, indent=2) + "\n")
