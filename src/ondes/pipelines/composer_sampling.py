@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ondes.diffusion.masked import Constraint, Logits, MaskedScheduler, guide_logits, sample_masked
@@ -80,7 +82,7 @@ def complete(
     jobs: Sequence[Job],
     sampling: Sampling,
     on_step: OnStep,
-) -> list[Tokens]:
+) -> list[NDArray[np.int64]]:
     """The tokens of windows, with everything that was hidden filled in.
 
     On a CPU windows go through the network one by one, which is as fast and makes each exactly what it is alone.
@@ -166,12 +168,12 @@ def _sample(
     network: NoteTransformer,
     scheduler: MaskedScheduler,
     jobs: Sequence[Job],
-    known: Sequence[Tokens],
+    known: Sequence[NDArray[np.int64]],
     sampling: Sampling,
     attempt: int,
     on_step: OnStep,
     number: int = 0,
-) -> list[Tokens]:
+) -> list[NDArray[np.int64]]:
     """A batch of windows.
 
     Raises:

@@ -1,0 +1,107 @@
+"""Windows side by side are what they are alone, and what is asked of a piece holds for every note of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from composer_network import BARS, band_score, bar_start, rows, small_composer, small_network
+
+from ondes.diffusion.masked import MaskedScheduler
+from ondes.pipelines import composer_sampling
+from ondes.pipelines.composer import ComposerPipeline
+from ondes.pipelines.composer_jobs import job_of
+from ondes.pipelines.composer_pieces import Setting, extension, new_piece
+from ondes.pipelines.composer_sampling import Sampling
+from ondes.pipelines.composer_verbs import WindowSizes
+from ondes.pipelines.composer_wishes import parse_wishes
+from ondes.representations.chords import parse_chords
+from ondes.representations.ensembles import parse_ensemble
+from ondes.representations.keys import parse_key
+from ondes.representations.metres import Metre
+from ondes.representations.note_conditions import conditions_of
+from ondes.representations.note_sequence import to_note_sequence
+from ondes.representations.note_tokens import QUANTISED
+
+SETTING = Setting(QUANTISED, WindowSizes(32, 16), Metre(4, 4), 100.0)
+
+
+@pytest.fixture(scope="module")
+def composer() -> ComposerPipeline:
+    return small_composer()
+
+
+def test_windows_of_several_lengths_in_one_batch_are_what_they_are_alone() -> None:
+    wishes = parse_wishes(key="D minor", ensemble="violin, cello")
+    pieces = [
+        new_piece(wishes, SETTING, notes=9, bars=None, seed=1),
+        extension(band_score(flat=True), parse_wishes(), SETTING, notes=12, bars=None, seed=2),
+    ]
+    jobs = [job_of(piece, next(piece.windows), 0, 1.0) for piece in pieces]
+    network, scheduler, sampling = small_network().eval(), MaskedScheduler(), Sampling(3, 1.5, 1.0, 0.95)
+    known = [job.problem.tokens for job in jobs]
+    together = composer_sampling._sample(network, scheduler, jobs, known, sampling, 0, lambda _: None)
+    for job, tokens in zip(jobs, together, strict=True):
+        alone = composer_sampling._sample(
+            network, scheduler, [job], [job.problem.tokens], sampling, 0, lambda _: None
+        )
+        np.testing.assert_array_equal(tokens, alone[0])
+        fixed = job.problem.tokens < network.sizes
+        np.testing.assert_array_equal(tokens[fixed], job.problem.tokens[fixed])
+
+
+def test_a_flat_score_shows_the_network_no_velocity() -> None:
+    seen = []
+    composer = small_composer()
+    composer.network.register_forward_pre_hook(lambda _, given: seen.append(given[0][..., 4]))
+    composer.extend(band_score(flat=True), notes=8)
+    assert torch.stack(seen[:3]).unique().tolist() == [16]
+    seen.clear()
+    composer.extend(band_score(), notes=8)
+    assert seen[0].unique().tolist() == [10, 16]
+
+
+def test_a_strict_scale_and_compasses_hold_for_every_note(composer: ComposerPipeline) -> None:
+    parts = parse_ensemble("string quartet")
+    (piece,) = composer.generate(notes=40, key="Eb minor", scale="strict", ensemble="string quartet")
+    scale = parse_key("Eb minor").wide_scale
+    for track, part in zip(piece.tracks, parts, strict=True):
+        pitches = track.notes.numpy()["pitch"]
+        assert {int(pitch) % 12 for pitch in pitches} <= scale
+        assert part.low <= pitches.min() <= pitches.max() <= part.high
+
+
+def test_chords_hold_bar_by_bar(composer: ComposerPipeline) -> None:
+    (piece,) = composer.generate(bars=6, chords="C | G7", ensemble="piano")
+    chords = parse_chords("C | G7")
+    for note in piece.tracks[0].notes:
+        bar, rest = divmod(note.time, 4 * 480)
+        assert note.pitch % 12 in chords.chord_at(bar, rest / (4 * 480)).classes
+
+
+def test_the_key_of_the_score_is_the_scale_where_none_is_named(composer: ComposerPipeline) -> None:
+    score = band_score()
+    del score.tracks[3]
+    for track in score.tracks:
+        for note in track.notes:
+            note.pitch = (60, 62, 64, 65, 67, 69, 71)[note.pitch % 7]
+    new = rows(composer.infill(score, bars=(2, 4), scale="strict")) - rows(score)
+    assert new
+    key = conditions_of(to_note_sequence(score)).key
+    assert key is not None
+    assert {row[3] % 12 for row in new} <= key.wide_scale
+
+
+def test_density_decides_how_far_notes_reach(composer: ComposerPipeline) -> None:
+    ends = [
+        composer.generate(notes=28, density=density, ensemble="piano", seed=3)[0].end()
+        for density in (8.0, 0.5)
+    ]
+    assert 3 * ends[0] < ends[1]
+
+
+def test_more_bars_than_a_window_holds_are_filled_bar_after_bar(composer: ComposerPipeline) -> None:
+    score = band_score()
+    new = rows(composer.infill(score, bars=(1, BARS), seed=3)) - rows(score)
+    found = {int(np.searchsorted([bar_start(bar) for bar in range(1, BARS)], row[1], "right")) for row in new}
+    assert found == set(range(BARS))
