@@ -13,6 +13,7 @@ from ondes.errors import UserError
 TASKS = {
     "synth": "Train the synthesiser: notes to mel spectrograms.",
     "vocoder": "Train the vocoder: mel spectrograms to sound.",
+    "compose-dmc": "Train Diffusion-Music-Composer as published: noise to piano notes.",
     "spectrogram-diffusion": "Train a system of Spectrogram Diffusion: notes to mel spectrograms at 16 kHz.",
 }
 """What can be trained, and what its help says."""

@@ -25,6 +25,7 @@ TASKS = {
     "synth": ("ondes.training.synth", "SynthTraining", "RenderedWindows"),
     "vocoder": ("ondes.training.vocoder", "VocoderTraining", "RenderedAudio"),
     "compose": ("ondes.training.composer", "ComposerTraining", "NoteWindows"),
+    "compose-dmc": ("ondes.training.dmc", "DmcTraining", "TripleData"),
     "spectrogram-diffusion": ("ondes.training.spectrogram_system", "SpectrogramTraining", "SpectrogramData"),
 }
 """Where the training module and the data module of each task are."""
