@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from symusic.core import (
     ControlChangeTick,
@@ -36,7 +38,7 @@ def small_network() -> NoteTransformer:
     return network
 
 
-def small_composer(**settings: int) -> ComposerPipeline:
+def small_composer(**settings: Any) -> ComposerPipeline:
     """A composer with windows of 32 notes."""
     sizes = {"window_notes": 32, "context_notes": 16, "default_steps": 3, "default_notes": 20}
     return ComposerPipeline(small_network(), MaskedScheduler(), **(sizes | settings))

@@ -105,3 +105,10 @@ def test_more_bars_than_a_window_holds_are_filled_bar_after_bar(composer: Compos
     new = rows(composer.infill(score, bars=(1, BARS), seed=3)) - rows(score)
     found = {int(np.searchsorted([bar_start(bar) for bar in range(1, BARS)], row[1], "right")) for row in new}
     assert found == set(range(BARS))
+
+
+def test_a_piano_has_two_hands_and_a_piece_without_wishes_a_usual_ensemble() -> None:
+    composer = small_composer(default_ensembles=("string trio", "piano"))
+    made = composer.generate(6, notes=8)
+    names = {tuple(track.name for track in piece.tracks) for piece in made}
+    assert names == {("violin", "viola", "cello"), ("piano, right hand", "piano, left hand")}

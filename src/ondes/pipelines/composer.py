@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
+from ondes.checkpoints.spectrogram_folder import INDEX, read_json
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.errors import UserError, nearest
 from ondes.models.note_transformer import NoteTransformer
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 Progress = Callable[[float, float], None]
 """Called with the notes drawn and to be drawn, after every step of the sampler; what it raises stops the work."""
 
-INDEX = "model_index.json"
-
 
 class ComposerPipeline(DiffusionPipeline):
     """Writes scores by masked diffusion of note tokens, window after window.
@@ -56,6 +55,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_notes: The same of the length.
         default_bpm: Tempo of new pieces.
         default_metre: Metre of new pieces.
+        default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: Pitches of an asked key are e to this times as likely as the network says.
     """
@@ -72,6 +72,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_notes: int = 128,
         default_bpm: float = 100.0,
         default_metre: str = "4/4",
+        default_ensembles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 1.0,
     ) -> None:
@@ -86,6 +87,7 @@ class ComposerPipeline(DiffusionPipeline):
             default_notes=default_notes,
             default_bpm=default_bpm,
             default_metre=default_metre,
+            default_ensembles=list(default_ensembles),
             top_p=top_p,
             key_bonus=key_bonus,
         )
@@ -106,6 +108,11 @@ class ComposerPipeline(DiffusionPipeline):
         place = resolve(pretrained_model_name_or_path, kind="composer", config=INDEX)
         if isinstance(place, Path):
             verify_checksums(place)
+            made = read_json(place / INDEX).get("_class_name")
+            if made != cls.__name__:
+                raise UserError(
+                    f"{pretrained_model_name_or_path} is a {made} and composes nothing; give a composer"
+                )
         try:
             with quiet_loading():
                 chosen = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
@@ -322,7 +329,11 @@ class ComposerPipeline(DiffusionPipeline):
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
         spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
         return Setting(
-            spec, sizes, parse_metre(self.config["default_metre"]), float(self.config["default_bpm"])
+            spec,
+            sizes,
+            parse_metre(self.config["default_metre"]),
+            float(self.config["default_bpm"]),
+            tuple(self.config["default_ensembles"]),
         )
 
     def _carry_out(

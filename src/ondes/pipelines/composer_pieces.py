@@ -18,12 +18,13 @@ from ondes.pipelines.composer_editing import (
 from ondes.pipelines.composer_verbs import WindowSizes, write_on
 from ondes.pipelines.composer_windows import (
     Problem,
+    drawing,
     empty_sequence,
     velocity_is_flat,
 )
 from ondes.pipelines.composer_wishes import Wishes
 from ondes.representations.bar_table import BarTable
-from ondes.representations.ensembles import PartSpec
+from ondes.representations.ensembles import PartSpec, parse_ensemble, with_two_hands
 from ondes.representations.instrument_names import instrument_name
 from ondes.representations.metres import Metre
 from ondes.representations.note_conditions import NoteConditions, conditions_of
@@ -54,12 +55,14 @@ class Setting:
         sizes: Of its windows.
         metre: Of new pieces where none is asked for.
         bpm: The same of the tempo.
+        ensembles: New pieces take one of these where none is asked for; anybody plays where there are none.
     """
 
     spec: NoteTokenSpec
     sizes: WindowSizes
     metre: Metre
     bpm: float
+    ensembles: tuple[str, ...] = ()
 
 
 @dataclass
@@ -93,6 +96,7 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
     Raises:
         UserError: If the wishes contradict each other.
     """
+    wishes = replace(wishes, ensemble=_players(wishes, setting, seed))
     metre, bpm = wishes.metre or setting.metre, wishes.bpm or setting.bpm
     check_wishes(
         parts=wishes.ensemble,
@@ -117,6 +121,14 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
     return Piece(
         windows, lambda music: _written(music, wishes, bars), conditions, parts, table, wishes, seed, expected
     )
+
+
+def _players(wishes: Wishes, setting: Setting, seed: int) -> tuple[PartSpec, ...] | None:
+    """Who plays a new piece; a keyboard or harp has a part for each hand, as in engraved music."""
+    parts = wishes.ensemble
+    if parts is None and setting.ensembles:
+        parts = parse_ensemble(setting.ensembles[drawing(seed, "ensemble").integers(len(setting.ensembles))])
+    return None if parts is None else with_two_hands(parts)
 
 
 def with_wishes(conditions: NoteConditions, wishes: Wishes) -> NoteConditions:

@@ -41,11 +41,15 @@ def pipeline_class(name: str | Path) -> type[Player]:
     """The pipeline that plays a model, as its model_index.json says.
 
     Raises:
-        UserError: If there is no such model.
+        UserError: If there is no such model, or it plays nothing.
     """
     if is_spectrogram_folder(Path(name)) or name == PUBLIC:
         return SpectrogramDiffusionPipeline
     place = resolve(name, kind="synthesiser", config=INDEX)
     index = read_json(place / INDEX) if isinstance(place, Path) else hub_index(place)
+    if index.get("_class_name") == "ComposerPipeline":
+        raise UserError(
+            f"{name} is a composer, which writes scores; give it to 'ondes compose', or another --model"
+        )
     spectrograms = index.get("_class_name") == SpectrogramDiffusionPipeline.__name__
     return SpectrogramDiffusionPipeline if spectrograms else SynthesisPipeline
