@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as extra
 from symbolic_notes import tune, windows_of
@@ -30,7 +32,7 @@ SCALE = np.array([60, 62, 64, 65, 67, 69, 71, 72])
 def folk(windows: int, seed: int) -> NoteWindows:
     """Tunes of 64 notes in C major, in steps and of eighths and quarters over a slow bass, two from each source."""
     random = np.random.default_rng(seed)
-    rows: list[list[float]] = []
+    rows: list[list[Any]] = []
     for window in range(windows):
         lengths = random.choice([12, 12, 12, 24], 64)
         onset = np.cumsum(lengths) - lengths
@@ -53,6 +55,7 @@ def train() -> NoteWindows:
 histograms = extra.arrays(float, 6, elements=st.floats(0, 10)).filter(lambda counts: counts.sum() > 1e-3)
 
 
+@settings(max_examples=40)
 @given(histograms, histograms)
 def test_the_overlap_is_one_less_half_the_distance_of_the_shares(one: np.ndarray, other: np.ndarray) -> None:
     total_variation = np.abs(one / one.sum() - other / other.sum()).sum() / 2
@@ -186,6 +189,7 @@ def piece(bars: int, notes_in_bar: int) -> NoteSequence:
     )
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 4), st.integers(0, 5))
 def test_windows_begin_with_bars_and_share_no_note(bars: int, each: int, most: int, seed: int) -> None:
     whole = piece(bars, each)

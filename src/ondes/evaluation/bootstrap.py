@@ -53,6 +53,28 @@ def bootstrap(
     return _figure(float(statistic(everything)), np.array(draws))
 
 
+def counted_bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    sources: Sequence[Hashable],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Figure:
+    """As `bootstrap`, for a statistic that takes all draws at once.
+
+    Args:
+        statistic: Maps how often each item counts (draws, items) to a figure for each draw (draws,).
+        sources: What each item was taken from.
+        strata: The kind of each item; one kind where missing.
+        seed: Of the draws.
+        resamples: How many draws.
+    """
+    counts = np.concatenate([np.ones((1, len(sources)), int), _draws(sources, strata, seed, resamples)])
+    values = statistic(counts)
+    return _figure(float(values[0]), values[1:])
+
+
 def mean_figure(
     values: ArrayLike,
     sources: Sequence[Hashable],
@@ -109,8 +131,9 @@ def _draws(
     counts = np.zeros((resamples, len(sources)), int)
     for branch in members:
         drawn = random.integers(len(branch), size=(resamples, len(branch)))
-        for index, items in enumerate(branch):
-            counts[:, items] = (drawn == index).sum(axis=1, keepdims=True)
+        place = drawn + len(branch) * np.arange(resamples)[:, None]
+        times = np.bincount(place.ravel(), minlength=place.size).reshape(place.shape)
+        counts[:, np.concatenate(branch)] = np.repeat(times, [len(items) for items in branch], axis=1)
     return counts
 
 

@@ -22,18 +22,18 @@ class Gate:
         clearly: Whether the whole interval must keep the bound, not only the value.
     """
 
-    sign: Literal[">=", "<=", "<"]
+    sign: Literal[">=", ">", "<=", "<"]
     bound: float
     clearly: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a number keeps the bound; NaN does not."""
-        if self.sign == ">=":
-            return value >= self.bound
+        if self.sign in (">=", ">"):
+            return value > self.bound or (self.sign == ">=" and value == self.bound)
         return value <= self.bound if self.sign == "<=" else value < self.bound
 
     def __str__(self) -> str:
-        sign = {">=": "≥", "<=": "≤", "<": "<"}[self.sign]
+        sign = {">=": "≥", "<=": "≤"}.get(self.sign, self.sign)
         return f"{sign} {self.bound:g}" + (" (whole interval)" if self.clearly else "")
 
 
@@ -96,7 +96,7 @@ def shown(value: float, gate: Gate | None = None, *, digits: int = DIGITS) -> st
         return "-" if math.isnan(value) else ("-inf" if value < 0 else "inf")
     if gate is None:
         return f"{value:.{digits}f}"
-    turn = decimal.ROUND_FLOOR if gate.sign == ">=" else decimal.ROUND_CEILING
+    turn = decimal.ROUND_FLOOR if gate.sign in (">=", ">") else decimal.ROUND_CEILING
     return str(decimal.Decimal(repr(float(value))).quantize(decimal.Decimal(1).scaleb(-digits), turn))
 
 

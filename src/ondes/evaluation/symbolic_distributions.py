@@ -8,13 +8,14 @@ model is quoted over that of held-out music and as many windows of the training 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-from ondes.evaluation.bootstrap import RESAMPLES, Figure, bootstrap
+from ondes.evaluation.bootstrap import RESAMPLES, Figure, counted_bootstrap
 from ondes.evaluation.symbolic import FIGURES
 from ondes.evaluation.symbolic_windows import NoteWindows
 
@@ -57,12 +58,12 @@ def inter_onset_shares(windows: NoteWindows) -> Float64[np.ndarray, "windows 20"
     return _shares(window[1:][own], length_class(apart[own]), len(windows))
 
 
-def overlap(one: Float64[np.ndarray, " classes"], other: Float64[np.ndarray, " classes"]) -> float:
-    """Overlapping area of two histograms, 0 to 1; NaN if one is empty."""
-    totals = one.sum(), other.sum()
-    if not all(totals):
-        return float("nan")
-    return float(np.minimum(one / totals[0], other / totals[1]).sum())
+def overlap(
+    one: Float64[np.ndarray, "*sets classes"], other: Float64[np.ndarray, "*sets classes"]
+) -> Float64[np.ndarray, "*sets"]:
+    """Overlapping area of histograms, 0 to 1; NaN where one is empty."""
+    shares = [_quotients(counts, counts.sum(axis=-1, keepdims=True)) for counts in (one, other)]
+    return np.asarray(np.minimum(*shares).sum(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,17 +119,20 @@ def overlap_share(
     """
     rows = distribution.rows(windows)
     sets = (rows, distribution.held_out, distribution.train)
-    stacked, size = np.concatenate(sets), len(rows)
-    strata = np.repeat([0, 1, 2], [len(one) for one in sets])
+    before = np.cumsum([0, *(len(one) for one in sets)])
+    parts = max(1, len(train) // max(len(rows), 1))
 
-    def statistic(chosen: np.ndarray) -> float:
-        ours, held, known = (stacked[chosen[strata[chosen] == k]] for k in range(3))
-        reached = overlap(held.sum(axis=0), ours.sum(axis=0))
-        return _quotient(reached, _music_overlap(held, known, size))
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        ours, held, known = (counts[:, a:b] for a, b in itertools.pairwise(before))
+        target = held @ distribution.held_out
+        real = [
+            overlap(target, known[:, k::parts][:, : len(rows)] @ distribution.train[k::parts][: len(rows)])
+            for k in range(parts)
+        ]
+        return _quotients(overlap(target, ours @ rows), np.mean(real, axis=0))
 
-    sources = [*windows.sources, *held_out.sources, *train.sources]
-    order = [(int(k), source) for k, source in zip(strata, sources, strict=True)]
-    return bootstrap(statistic, order, strata=strata.tolist(), seed=seed, resamples=resamples)
+    sources, strata = _design(windows, held_out, train)
+    return counted_bootstrap(statistic, sources, strata=strata, seed=seed, resamples=resamples)
 
 
 def mean_difference(
@@ -141,24 +145,22 @@ def mean_difference(
     resamples: int = RESAMPLES,
 ) -> Figure:
     """Absolute difference of the means of a figure in two sets; NaN values are left out."""
-    stacked = np.concatenate([values, others])
-    strata = np.repeat([0, 1], [len(values), len(others)])
 
-    def statistic(chosen: np.ndarray) -> float:
-        means = [_mean(stacked[chosen[strata[chosen] == k]]) for k in range(2)]
-        return abs(means[0] - means[1])
+    def means(counts: np.ndarray, column: np.ndarray) -> np.ndarray:
+        finite = np.isfinite(column)
+        return _quotients(counts @ np.where(finite, column, 0.0), (counts @ finite).astype(np.float64))
 
-    order = [
-        (int(k), source) for k, source in zip(strata, [*windows.sources, *held_out.sources], strict=True)
-    ]
-    return bootstrap(statistic, order, strata=strata.tolist(), seed=seed, resamples=resamples)
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        return np.abs(means(counts[:, : len(values)], values) - means(counts[:, len(values) :], others))
+
+    sources, strata = _design(windows, held_out)
+    return counted_bootstrap(statistic, sources, strata=strata, seed=seed, resamples=resamples)
 
 
-def _music_overlap(held_out: np.ndarray, train: np.ndarray, size: int) -> float:
-    """Mean overlap of held-out windows with parts of the training set of this many windows."""
-    parts = max(1, len(train) // max(size, 1))
-    total = held_out.sum(axis=0)
-    return float(np.mean([overlap(total, train[k::parts][:size].sum(axis=0)) for k in range(parts)]))
+def _design(*sets: NoteWindows) -> tuple[list[Hashable], list[int]]:
+    """Sources and strata of several sets side by side: each is drawn from by itself."""
+    pairs = [(number, source) for number, one in enumerate(sets) for source in one.sources]
+    return list(pairs), [number for number, _ in pairs]
 
 
 def _one_hot(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -176,13 +178,10 @@ def _shares(owner: np.ndarray, kind: np.ndarray, windows: int) -> np.ndarray:
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
-
-
-def _quotient(over: float, under: float) -> float:
-    return over / under if under > 0 else float("nan")
+def _quotients(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """Quotients, NaN where the divisor is not above 0."""
+    shape = np.broadcast_shapes(over.shape, under.shape)
+    return np.divide(over, under, out=np.full(shape, np.nan), where=under > 0)
 
 
 _BY_LENGTH: Mapping = {"inter-onset distances": inter_onset_shares, "durations": duration_shares}
