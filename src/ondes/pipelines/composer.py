@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, overload
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 from ondes.checkpoints.spectrogram_folder import INDEX, read_json
-from ondes.diffusion.masked import MaskedScheduler
 from ondes.errors import UserError, nearest
 from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.composer_continuous import complete_features
 from ondes.pipelines.composer_infilling import infilling
 from ondes.pipelines.composer_jobs import job_of
 from ondes.pipelines.composer_pieces import Piece, Setting, extension, new_piece
-from ondes.pipelines.composer_sampling import Sampling, complete
+from ondes.pipelines.composer_sampling import Job, Sampling, complete
 from ondes.pipelines.composer_variation import variation
 from ondes.pipelines.composer_verbs import WindowSizes
 from ondes.pipelines.composer_wishes import (
@@ -29,6 +29,7 @@ from ondes.pipelines.composer_wishes import (
 )
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
 from ondes.representations.metres import parse_metre
+from ondes.representations.note_features import FeatureStatistics
 from ondes.representations.note_tokens import NoteTokenSpec
 from ondes.score import ScoreSource, read_score
 
@@ -40,13 +41,14 @@ Progress = Callable[[float, float], None]
 
 
 class ComposerPipeline(DiffusionPipeline):
-    """Writes scores by masked diffusion of note tokens, window after window.
+    """Writes scores by diffusion, window after window: masked diffusion of note tokens, or Gaussian of features.
 
     Each piece of a batch is what it would be alone: the piece of number i has the seed `seed` + i.
 
     Args:
         network: Says what hidden tokens may be.
-        scheduler: How many tokens are revealed in a step, and which.
+        scheduler: A `MaskedScheduler`: how many tokens are revealed in a step, and which. For a network of the kind
+            "features" one of diffusers with `prediction_type="v_prediction"`, such as DDIM or DPM-Solver++.
         window_notes: Notes that the network sees at once.
         context_notes: At most so many of them are there already.
         default_steps: Steps of the sampler where the caller names none.
@@ -58,6 +60,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: Pitches of an asked key are e to this times as likely as the network says.
+        feature_statistics: `FeatureStatistics.to_config` of a network of features.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_ensembles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 1.0,
+        feature_statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(network=network, scheduler=scheduler)
@@ -90,6 +94,7 @@ class ComposerPipeline(DiffusionPipeline):
             default_ensembles=list(default_ensembles),
             top_p=top_p,
             key_bonus=key_bonus,
+            feature_statistics=feature_statistics,
         )
         network.eval()
 
@@ -340,7 +345,6 @@ class ComposerPipeline(DiffusionPipeline):
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None
     ) -> list[ScoreTick]:
         """Complete the windows of all pieces, side by side, until every one is finished."""
-        scheduler: MaskedScheduler = self.scheduler
         key_bonus = float(self.config["key_bonus"])
         results: list[Any] = [None] * len(pieces)
         drawn, number = [0] * len(pieces), 0
@@ -356,12 +360,19 @@ class ComposerPipeline(DiffusionPipeline):
                     progress(done + share * now, total)
 
             jobs = [job_of(pieces[item], problem, number, key_bonus) for item, problem in active.items()]
-            answers = complete(self.network, scheduler, jobs, sampling, on_step)
+            answers = self._complete(jobs, sampling, on_step)
             for item, tokens in zip(active, answers, strict=True):
                 drawn[item] += counts[item]
                 waiting[item] = _next(pieces[item], tokens, results, item)
             number += 1
         return [piece.finish(result) for piece, result in zip(pieces, results, strict=True)]
+
+    def _complete(self, jobs: list[Job], sampling: Sampling, on_step: Callable[[float], None]) -> list[Any]:
+        """Windows completed by masked diffusion, or by that of features."""
+        if self.network.config["kind"] == "tokens":
+            return complete(self.network, self.scheduler, jobs, sampling, on_step)
+        statistics = FeatureStatistics.from_config(self.config["feature_statistics"] or {})
+        return complete_features(self.network, self.scheduler, jobs, sampling, on_step, statistics)
 
 
 def _next(piece: Piece, answer: Any, results: list[Any], item: int) -> Any:
