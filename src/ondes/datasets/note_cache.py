@@ -285,8 +285,9 @@ def fingerprint(sequence: NoteSequence) -> str:
     The same for the same music with other lengths, velocities, instruments, tempo, bar lines, upbeat rests or order of
     tracks; another for other pitches, so that transpositions are not found.
     """
-    step = np.round(sequence.onset_quarters * STEPS_PER_QUARTER).astype(np.int64)
-    struck = (step - step.min(initial=0)) << 8 | (sequence.instrument == DRUMS) << 7 | sequence.pitch
+    fine = np.round(sequence.onset_quarters * STEPS_PER_QUARTER * FINE_PER_STEP).astype(np.int64)
+    step = (fine - fine.min() + FINE_PER_STEP // 2) // FINE_PER_STEP if len(fine) else fine
+    struck = step << 8 | (sequence.instrument == DRUMS) << 7 | sequence.pitch
     return hashlib.blake2b(np.unique(struck).astype("<i8").tobytes(), digest_size=16).hexdigest()
 
 
