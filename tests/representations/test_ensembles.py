@@ -4,7 +4,8 @@ import pytest
 
 from ondes.errors import UserError
 from ondes.representations.ensembles import ENSEMBLES, PartSpec, parse_ensemble, with_two_hands
-from ondes.representations.instrument_names import DRUMS, GENERAL_MIDI, INSTRUMENTS, instrument_name
+from ondes.representations.instrument_names import GENERAL_MIDI, INSTRUMENTS, instrument_name
+from ondes.representations.note_sequence import DRUMS
 from ondes.representations.ranges import HIGH, LOW
 
 

@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from ondes.errors import UserError
-from ondes.representations.instrument_names import DRUMS, INSTRUMENTS, instrument_name
+from ondes.representations.instrument_names import INSTRUMENTS, instrument_name
+from ondes.representations.note_sequence import DRUMS, PARTS
 from ondes.representations.ranges import DRUM_KEYS, HIGH, LOW
 
-MOST_PARTS_OF_ONE_INSTRUMENT = 4
 _VOICES = {"soprano": (60, 84), "alto": (53, 77), "tenor": (48, 72), "bass": (40, 65)}
 _CHOIR, _ACOUSTIC_BASS = 52, 43
 _TWO_STAVES = frozenset((*range(0, 8), 16, 17, 18, 19, 20, 46))
@@ -210,10 +210,10 @@ def _numbered(text: str, read: list[tuple[str, int, int | None]]) -> tuple[PartS
         highest = max(
             (number for _, other, number in read if other == program and number is not None), default=0
         )
-        if max(count, highest + 1) > MOST_PARTS_OF_ONE_INSTRUMENT:
+        if max(count, highest + 1) > PARTS:
             raise UserError(
-                f"{text!r} has more than {MOST_PARTS_OF_ONE_INSTRUMENT} parts of {instrument_name(program)}; "
-                f"write at most {instrument_name(program)} 1 to {MOST_PARTS_OF_ONE_INSTRUMENT}"
+                f"{text!r} has more than {PARTS} parts of {instrument_name(program)}; "
+                f"write at most {instrument_name(program)} 1 to {PARTS}"
             )
     taken: set[tuple[int, int]] = set()
     for name, program, number in read:
@@ -225,7 +225,7 @@ def _numbered(text: str, read: list[tuple[str, int, int | None]]) -> tuple[PartS
     for name, program, number in read:
         place = number
         if place is None:
-            place = next(free for free in range(MOST_PARTS_OF_ONE_INSTRUMENT) if (program, free) not in taken)
+            place = next(free for free in range(PARTS) if (program, free) not in taken)
             taken.add((program, place))
         alone = names[name] == 1 and number is None
         compass = _VOICES.get(name) if program == _CHOIR else None

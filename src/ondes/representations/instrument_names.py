@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-DRUMS = 128
-"""Stands for a drum set, after the 128 programs."""
+from ondes.representations.note_sequence import DRUMS
 
 GENERAL_MIDI = tuple(
     """
