@@ -8,12 +8,13 @@ the command line run in pytest's own process, which starts faster.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from numeric_state import numeric_state
 
 MOST_WORKERS = 4
 """Each holds torch, and up to a gigabyte."""
@@ -31,21 +32,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if named or processors == 1 else min(processors, MOST_WORKERS)
-
-
-def numeric_state() -> dict[str, object]:
-    """What decides the numbers that torch computes besides its inputs; empty until torch is loaded."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return {}
-    return {
-        "threads": torch.get_num_threads(),
-        "default type": torch.get_default_dtype(),
-        "gradients": torch.is_grad_enabled(),
-        "inference mode": torch.is_inference_mode_enabled(),
-        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-        "precision of products": torch.get_float32_matmul_precision(),
-    }
 
 
 @pytest.fixture(autouse=True)

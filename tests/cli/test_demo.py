@@ -12,13 +12,10 @@ from ondes.score import read_score, to_notes
 from ondes.scores import bundled_score
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the demo of this module lands, once."""
-    return tmp_path_factory.mktemp("demo") / "music"
-
-
-def test_the_demo_writes_music_picture_and_sidecar(ondes: Ondes, sines: SinePipeline, folder: Path) -> None:
+def test_the_demo_writes_music_picture_and_sidecar_and_is_replayed(
+    ondes: Ondes, sines: SinePipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "music"
     run = ondes("demo", "-o", folder, "--score", "band", "--seed", 4)
     assert run.status == 0
     assert sorted(file.name for file in folder.iterdir()) == ["band.json", "band.png", "band.wav"]
@@ -29,9 +26,6 @@ def test_the_demo_writes_music_picture_and_sidecar(ondes: Ondes, sines: SinePipe
     assert json.loads((folder / "band.json").read_text())["score"]["name"] == "bundled:band"
     assert str(folder / "band.wav") in run.err
     assert run.out == ""
-
-
-def test_a_demo_is_replayed_from_its_sidecar(ondes: Ondes, sines: SinePipeline, folder: Path) -> None:
     assert ondes("replay", folder / "band.json", "-o", folder / "again.wav").status == 0
     assert (folder / "again.wav").read_bytes() == (folder / "band.wav").read_bytes()
 
