@@ -22,10 +22,10 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def seconds(code: str) -> float:
-    """Processor time of a fresh interpreter that runs the code, the least of several runs."""
+def runs_within(code: str, limit_s: float) -> bool:
+    """Whether a fresh interpreter runs the code in so much processor time, in one of several tries."""
     measure = "import time; start = time.process_time()\n" + code + "\nprint(time.process_time() - start)"
-    return min(float(run(measure).split()[-1]) for _ in range(5))
+    return any(float(run(measure).split()[-1]) < limit_s for _ in range(5))
 
 
 def test_importing_ondes_loads_nothing_heavy() -> None:
@@ -33,7 +33,7 @@ def test_importing_ondes_loads_nothing_heavy() -> None:
 
 
 def test_importing_ondes_takes_less_than_0_3_seconds() -> None:
-    assert seconds("import ondes") < 0.3
+    assert runs_within("import ondes", 0.3)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -43,4 +43,4 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_help_takes_less_than_0_3_seconds() -> None:
-    assert seconds(HELP) < 0.3
+    assert runs_within(HELP, 0.3)
