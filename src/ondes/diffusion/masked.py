@@ -192,7 +192,7 @@ def sample_masked(
     lengths = [tokens.shape[1]] * len(tokens) if lengths is None else lengths
     for step, share in enumerate(scheduler.timesteps.tolist()):
         hidden = tokens == whole
-        stay = (counts * scheduler.shares[step + 1]).floor().long()
+        stay = (counts * scheduler.shares[step + 1] + 1e-6).floor().long()
         if (hidden.flatten(1).sum(1) <= stay).all():
             continue
         logits = denoiser(tokens, torch.full((len(tokens),), share, device=tokens.device))
@@ -227,8 +227,8 @@ def _drawn(logits: Logits, chances: Tensor, *, temperature: float, top_p: float)
     """A class for each token, where its chance falls in the cumulative probabilities, and its log probability."""
     classes, log_probabilities = [], []
     for field, values in enumerate(logits):
-        log_probability = (values.double() / max(temperature, 1e-4)).log_softmax(-1)
-        probability = _nucleus(log_probability.exp(), top_p)
+        log_probability = values.double().log_softmax(-1)
+        probability = _nucleus((log_probability / max(temperature, 1e-4)).softmax(-1), top_p)
         total = probability.cumsum(-1)
         place = chances[..., field : field + 1] * total[..., -1:]
         # The class whose interval holds the chance; never one of probability zero.

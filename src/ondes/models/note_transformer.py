@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -27,6 +27,8 @@ Conditions = Mapping[str, Tensor]
 """What is asked of each example, by name; a missing one is unknown. See `NoteTransformer.forward`."""
 
 LEVEL_FREQUENCIES = 32
+NEARBY = 5
+"""Notes that are mixed before the first block."""
 LONGEST_INDEX, LONGEST_BAR = 1000.0, 64.0
 """Slowest wavelengths of the rotary axes over 2 pi, in notes and in bars."""
 
@@ -64,8 +66,8 @@ class NoteBlock(nn.Module):
     """Self-attention and an MLP, each scaled, shifted and gated by the conditions.
 
     Adaptive norm as in DiT (Peebles and Xie 2022, arXiv 2212.09748), with one network for all blocks and a learned
-    offset a block (PixArt, Chen et al. 2023, arXiv 2310.00426); the MLP squares what passes its rectifier (Primer, So
-    et al. 2021, arXiv 2109.08668).
+    offset a block (PixArt, Chen et al. 2023, arXiv 2310.00426). Queries and keys are normalised, so that attention
+    cannot grow without bounds; each head learns how sharp it is.
     """
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
@@ -73,7 +75,8 @@ class NoteBlock(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.attended = nn.Linear(width, width, bias=False)
-        self.expand = nn.Linear(width, hidden, bias=False)
+        self.sharpness = nn.Parameter(torch.ones(heads))
+        self.expand = nn.Linear(width, 2 * hidden, bias=False)
         self.contract = nn.Linear(hidden, width, bias=False)
         self.offset = nn.Parameter(torch.zeros(6, width))
         # A new block adds nothing.
@@ -90,12 +93,13 @@ class NoteBlock(nn.Module):
         """Notes after attention and MLP."""
         scale, shift, gate, mlp_scale, mlp_shift, mlp_gate = (modulation + self.offset)[:, :, None].unbind(1)
         notes = notes + (1 + gate) * self._attend(_normed(notes) * (1 + scale) + shift, angles, seen)
-        inner = functional.relu(self.expand(_normed(notes) * (1 + mlp_scale) + mlp_shift))
-        return notes + (1 + mlp_gate) * self.contract(inner * inner)
+        value, opening = self.expand(_normed(notes) * (1 + mlp_scale) + mlp_shift).chunk(2, dim=-1)
+        return notes + (1 + mlp_gate) * self.contract(value * functional.silu(opening))
 
     def _attend(self, notes: Tensor, angles: tuple[Tensor, Tensor], seen: Tensor | None) -> Tensor:
         query, key, value = self.qkv(notes).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key = (_rotated(_normed(heads), *angles) for heads in (query, key))
+        query = query * self.sharpness[:, None, None]
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
         return self.attended(mixed.transpose(1, 2).flatten(2))
 
@@ -122,7 +126,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         width: Channels of a note.
         depth: Blocks.
         heads: Attention heads.
-        hidden: Channels inside an MLP.
+        hidden: Channels inside a gated MLP.
         metres: Names of the metres that can be asked for.
         styles: Names of the styles that can be asked for.
         kind: "tokens" or "features".
@@ -133,19 +137,18 @@ class NoteTransformer(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
-    offsets: Tensor
 
     @register_to_config
     def __init__(
         self,
-        fields: tuple[str, ...] = FIELDS,
-        sizes: tuple[int, ...] = SIZES,
+        fields: Sequence[str] = FIELDS,
+        sizes: Sequence[int] = SIZES,
         width: int = 192,
         depth: int = 8,
         heads: int = 4,
-        hidden: int = 576,
-        metres: tuple[str, ...] = METRE_NAMES,
-        styles: tuple[str, ...] = (),
+        hidden: int = 384,
+        metres: Sequence[str] = METRE_NAMES,
+        styles: Sequence[str] = (),
         kind: str = "tokens",
         feature_size: int = 0,
     ) -> None:
@@ -159,10 +162,10 @@ class NoteTransformer(ModelMixin, ConfigMixin):
             for field, by in self.factors:
                 tables += [by, math.ceil(sizes[field] / by)]
             # One table for all, one row more for each MASK.
-            starts = torch.tensor([0, *tables]).cumsum(0)[:-1] + torch.arange(len(tables))
-            self.register_buffer("offsets", starts, persistent=False)
+            self.starts = [sum(tables[:table]) + table for table in range(len(tables))]
             self.embedding = nn.Embedding(sum(tables) + len(tables), width)
-            nn.init.normal_(self.embedding.weight, std=0.3)
+            self.nearby = nn.Conv1d(width, width, NEARBY, padding=NEARBY // 2, bias=False)
+            nn.init.normal_(self.embedding.weight, std=0.1)
             self.leave = nn.Linear(width, sum(sizes))
         else:
             self.enter = nn.Linear(2 * feature_size, width)
@@ -179,7 +182,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         self.stack = nn.ModuleList(NoteBlock(width, hidden, heads) for _ in range(depth))
         self.leave_scale = nn.Parameter(torch.ones(width))
         for table in self.asked.values():
-            nn.init.normal_(table.weight, std=0.3)  # pyright: ignore[reportArgumentType]
+            nn.init.normal_(table.weight, std=0.1)  # pyright: ignore[reportArgumentType]
         for layer in (self.modulate, self.leave):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -212,7 +215,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
             wish = wish + self.level(_sinusoids(level))
             bars = notes.new_zeros(notes.shape[:2])
         else:
-            entered, bars = self._embed(notes), self._known_bars(notes)
+            entered, bars = self._embed(notes, valid), self._known_bars(notes)
         mixed = self.mix(wish)
         modulation = self.modulate(mixed).unflatten(1, (6, -1))
         angles = self.angles(bars.to(entered.dtype))
@@ -223,17 +226,27 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         answer = self.leave(_normed(hidden) * self.leave_scale)
         return answer if notes.is_floating_point() else answer.split(self.sizes, dim=-1)
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        """Sum of the embeddings of a note's classes, and of what they mean (batch, notes, width)."""
+    def _embed(self, tokens: Tensor, valid: Tensor | None) -> Tensor:
+        """Sum of the embeddings of a note's classes and of what they mean, and a mixture of those around it.
+
+        Without the mixture, training with as little data as ours does not find out that neighbours matter: attention
+        begins by looking everywhere alike.
+
+        Returns:
+            (batch, notes, width).
+        """
         columns = list(tokens.unbind(-1))
         for field, by in self.factors:
             size = self.sizes[field]
             masked, rows = tokens[..., field] == size, math.ceil(size / by)
             columns.append(torch.where(masked, by, tokens[..., field] % by))
             columns.append(torch.where(masked, rows, tokens[..., field] // by))
-        rows = torch.stack(columns, -1) + self.offsets
+        rows = torch.stack(columns, -1) + torch.tensor(self.starts, device=tokens.device)
         summed = functional.embedding_bag(rows.flatten(0, 1), self.embedding.weight, mode="sum")
-        return summed.unflatten(0, rows.shape[:2])
+        alone = summed.unflatten(0, rows.shape[:2])
+        if valid is not None:
+            alone = alone * valid[..., None]
+        return alone + self.nearby(alone.transpose(1, 2)).transpose(1, 2)
 
     def _known_bars(self, tokens: Tensor) -> Tensor:
         """Bar of each note as far as the known distances from note to note tell (batch, notes)."""

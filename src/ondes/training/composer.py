@@ -76,8 +76,8 @@ class ComposerTraining(lightning.LightningModule):
     def __init__(
         self,
         model: NoteTransformer,
-        learning_rate: float = 2e-3,
-        warm_up_steps: int = 100,
+        learning_rate: float = 1.5e-3,
+        warm_up_steps: int = 200,
         start_from: Path | None = None,
         ema_decay: float = 0.998,
         seed: int = 0,
@@ -98,7 +98,7 @@ class ComposerTraining(lightning.LightningModule):
         matrices = [weights for weights in self.model.parameters() if weights.ndim >= 2]
         others = [weights for weights in self.model.parameters() if weights.ndim < 2]
         groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.98), fused=True)
+        optimiser = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.99), fused=True)
         steps, warm_up = self.trainer.max_steps, self.hparams["warm_up_steps"]
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: warm_up_cosine(step, warm_up=warm_up, steps=steps)

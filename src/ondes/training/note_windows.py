@@ -137,7 +137,7 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         self.scores, self.lengths, self.notes_per_batch = scores, tuple(lengths), notes_per_batch
         self.styles, self.seed, self.first, self.learn = tuple(styles), seed, first, learn
         self.rank, self.processes = rank, processes
-        counts = np.array([len(scores[index][0]) for index in range(len(scores))], np.float64)
+        counts = scores.note_counts.astype(np.float64)
         weights = np.where(counts >= LEAST_NOTES, counts, 0) ** balance * (counts >= LEAST_NOTES)
         if not weights.sum():
             raise UserError(f"none of the {len(counts)} scores has {LEAST_NOTES} notes; give longer ones")
