@@ -71,7 +71,9 @@ def _sines(notes: Notes, start: int, samples: int, seed: int) -> np.ndarray:
     """A stretch of the music, the same whatever the blocks."""
     time_s = np.arange(start, start + samples) / RATE_HZ
     mix = np.zeros(samples)
-    rows = zip(notes.onset_s, notes.release_s, notes.pitch, notes.velocity, strict=True)
+    heard = (notes.onset_s <= time_s[-1]) & (notes.release_s > time_s[0])
+    columns = (notes.onset_s, notes.release_s, notes.pitch, notes.velocity)
+    rows = zip(*(column[heard] for column in columns), strict=True)
     for onset_s, release_s, pitch, velocity in rows:
         first, last = np.searchsorted(time_s, [onset_s, release_s])
         hertz = 440 * 2 ** ((pitch - 69) / 12)
