@@ -38,7 +38,7 @@ def test_an_imported_network_answers_as_it_did_in_keras(file: Path) -> None:
     assert [config[name] for name in ("width", "heads", "time_size", "features")] == [4, 2, 16, 3]
     assert (config["causal"], config["time_code"]) == (True, "scrambled")
     assert config["statistics"] == STATISTICS.to_config()
-    np.testing.assert_allclose(output(parts.network), GOLDEN["output"], atol=1e-7)
+    np.testing.assert_allclose(output(parts.network), GOLDEN["output"], atol=5e-6)
 
 
 def test_keras_counts_as_many_weights_as_we_do() -> None:
@@ -58,7 +58,7 @@ def test_other_names_and_orders_of_blocks_are_the_same_network(tmp_path: Path) -
     end = next(index for index, name in enumerate(names) if "/self_attention_1/" in name)
     moved = weights[:start] + weights[end:] + weights[start:end]
     file = write_keras(tmp_path / "moved.h5", moved, chunks=3)
-    np.testing.assert_allclose(output(read_dmc_keras(file).network), GOLDEN["output"], atol=1e-7)
+    np.testing.assert_allclose(output(read_dmc_keras(file).network), GOLDEN["output"], atol=5e-6)
 
 
 def refused(path: Path, words: str) -> None:

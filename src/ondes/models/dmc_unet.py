@@ -31,7 +31,8 @@ def sinusoids(positions: Float[Tensor, " positions"], size: int) -> Float[Tensor
 
     Vaswani et al. (2017), arXiv 1706.03762, section 3.5, with the two kinds side by side.
     """
-    rates = torch.exp(torch.arange(0, size, 2, device=positions.device) * (-math.log(10_000) / size))
+    steps = torch.arange(0, size, 2, device=positions.device, dtype=positions.dtype)
+    rates = torch.exp(steps * (-math.log(10_000) / size))
     angles = positions[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
