@@ -30,6 +30,7 @@ from ondes.midi_file import (
 from ondes.midi_scan import Scan, scan_tracks
 from ondes.midi_tracks import ALL_OFF, DRUM_CHANNEL, MOST_PARTS, paired_ends
 from ondes.notes import LEAST_NOTE_S, Notes, Part
+from ondes.ordering import numbered, stable_order
 from ondes.score import to_notes
 from ondes.score_reading import MOST_SECONDS, ScoreSource, read_score
 from ondes.tempo import TempoMap
@@ -128,8 +129,8 @@ def _strokes(events: _Events) -> _Strokes | None:
     """The notes, if each has its own end and a program that is certain."""
     time, kind, group, first, second = events
     down = (kind == NOTE_ON) & (second > 0)
-    moves = np.flatnonzero(down | (kind == NOTE_OFF) | (kind == NOTE_ON))
-    if ((kind == CONTROL) & np.isin(first, ALL_OFF)).any():
+    moves = np.flatnonzero((kind == NOTE_ON) | (kind == NOTE_OFF))
+    if _LETS_GO[first[kind == CONTROL]].any():
         return None
     ends = paired_ends(time[moves], down[moves].astype(np.int64), group[moves] << 7 | first[moves])
     begins = np.flatnonzero(down)
@@ -138,7 +139,7 @@ def _strokes(events: _Events) -> _Strokes | None:
     program = _programs(events, begins)
     if program is None:
         return None
-    codes, part = np.unique(group[begins] << 7 | program, return_inverse=True)
+    codes, part = numbered(group[begins] << 7 | program)
     parts = [(code >> 7, code & 127) for code in codes.tolist()]
     if len(parts) > MOST_PARTS:
         return None
@@ -218,7 +219,7 @@ def _pedal_moves(events: _Events, group: int) -> dict[int, tuple[Column, Bool[np
 
 def _in_seconds(strokes: _Strokes, ends: Column, tempo: TempoMap, last: int) -> Notes | None:
     """The notes in order, if they do not last too long."""
-    order = np.lexsort((strokes.pitch, strokes.part, strokes.onset))
+    order = stable_order(strokes.onset << 17 | strokes.part << 7 | strokes.pitch)
     part = strokes.part[order]
     onset_s, release_s, key_release_s = tempo.to_seconds(
         np.stack([strokes.onset, ends, strokes.end])[:, order]
@@ -248,3 +249,5 @@ def _part(index: int, program: int, is_drum: bool) -> Part:
 
 
 _AT_REST = Controls()
+
+_LETS_GO = np.isin(np.arange(128), ALL_OFF)

@@ -18,6 +18,9 @@ LEAST_BYTES, MOST_BYTES = 256, 2**20
 MOST_TICKS = 2**31 - 1
 END_OF_TRACK, META = 0x2F, 0xFF
 
+_SPANS = 3 - (np.arange(256) < 0x80) - ((np.arange(256) & 0xE0) == 0xC0)
+"""Bytes of a channel event by its first one, which is data where the status runs on."""
+
 Places = Int64[np.ndarray, " _"]
 
 
@@ -55,8 +58,8 @@ def scan_tracks(chunks: Sequence[bytes], kept: Container[int]) -> Scan | None:
     byte = np.frombuffer(data + bytes(8), np.uint8).astype(np.int64)
     low = _next_low(byte)
     status_at = low[:size] + 1
-    status = byte[status_at]
-    following = status_at + 3 - (status < 0x80) - ((status & 0xE0) == 0xC0)
+    status = byte.take(status_at)
+    following = status_at + _SPANS.take(status)
     meta_places = np.flatnonzero(status == META)
     lengths, contents = _numbers(byte, low, status_at[meta_places] + 2)
     following[meta_places] = np.where(contents > 0, contents + lengths, size + 1)
@@ -99,17 +102,22 @@ def scan_tracks(chunks: Sequence[bytes], kept: Container[int]) -> Scan | None:
 
 def _chain(following: Places, size: int) -> Places | None:
     """Places from the first byte on, each followed by the next, or None if they run past the end."""
-    jumps = [np.concatenate([np.minimum(following, size + 1), [size, size + 1]])]
-    for _ in range(6):  # from each place on by 1, 2, 4, ... 64 events; the end and what lies beyond stay
-        jumps.append(jumps[-1][jumps[-1]])
-    far = jumps.pop()
+    bounded = np.empty(len(following) + 2, np.int64)
+    np.minimum(following, size + 1, out=bounded[:-2])
+    bounded[-2:] = size, size + 1
+    # From each place on by 1, 2, 4 and 8 events; the end and what lies beyond stay. Going on by more costs more than it
+    # saves.
+    jumps = [bounded]
+    for _ in range(3):
+        jumps.append(jumps[-1].take(jumps[-1]))
+    far = memoryview(jumps.pop())
     anchors, place = [], 0
     while place < size:
         anchors.append(place)
-        place = far.item(place)
+        place = far[place]
     places = np.array(anchors, np.int64)
     for jump in reversed(jumps):
-        places = np.stack([places, jump[places]], axis=1).ravel()
+        places = np.stack([places, jump.take(places)], axis=1).ravel()
     count = int(np.searchsorted(places, size))
     return places[:count] if place == size else None
 
@@ -119,14 +127,15 @@ def _channel_events(byte: Places, at: Places, time: Places, first_of_track: Plac
 
     Statuses, or first data bytes of events without one, lie at the places `at`.
     """
-    status = byte[at]
+    status = byte.take(at)
     written = status >= 0x80
     owner = np.maximum.accumulate(np.where(written & (status < 0xF0), np.arange(len(at)), -1))
     in_force = np.where(owner >= first_of_track, status[owner], 0)
     single = (in_force & 0xE0) == 0xC0
     channel = ~written | (status < 0xF0)
-    first = byte[at + written]
-    second = np.where(single, 0, byte[at + written + 1])
+    first_at = at + written
+    first = byte.take(first_at)
+    second = np.where(single, 0, byte.take(first_at + 1))
     wrong = channel & ((in_force == 0) | (first > 0x7F) | (second > 0x7F) | (~written & single))
     if (wrong | (~channel & (status != META))).any():
         return None
@@ -141,9 +150,9 @@ def _next_low(byte: Places) -> Places:
 
 def _numbers(byte: Places, low: Places, at: Places) -> tuple[Places, Places]:
     """Numbers of variable length at places, and the places behind them; -1 behind those of more than 4 bytes."""
-    end = low[at]
+    end = low.take(at)
     extra = end - at
-    value = byte[at] & 0x7F
+    value = byte.take(at) & 0x7F
     for index in range(1, 4):
         longer = np.flatnonzero(extra >= index)
         if not len(longer):

@@ -32,6 +32,7 @@ from ondes.midi_file import (
     FileTrack,
     MidiFile,
 )
+from ondes.ordering import stable_order
 from ondes.tempo import DEFAULT_TEMPO_US
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def paired_ends(
         move: 0 for up, 1 for down, 2 for all keys up.
         key: What moves; ups of a key end its oldest note.
     """
-    order = np.argsort(key, kind="stable")
+    order = stable_order(key)
     time, move, key = time[order], move[order], key[order]
     sounding = np.cumsum(2 * move - 1)
     last = np.append(key[1:] != key[:-1], True)[: len(key)]

@@ -108,10 +108,21 @@ class EventLayout:
         last[row.kind == TIE] = self.tie
         last[row.kind == END] = EOS
         largest = self.shifts - 1
-        pieces = np.arange(max(1, -(-int(row.step.max(initial=0)) // largest)))
-        shift = np.clip(row.step[:, None] - largest * pieces, 0, largest)
-        columns = [*(self.offset + shift).T, self.program + written, self.velocity + bins, last]
-        masks = [*(fresh[:, None] & (shift > 0)).T, new_program, new_velocity, end | (row.kind != END)]
+        shifts = [row.step]
+        if (most := int(row.step.max(initial=0))) > largest:
+            shifts = [np.clip(row.step - before, 0, largest) for before in range(0, most, largest)]
+        columns = [
+            *(self.offset + shift for shift in shifts),
+            self.program + written,
+            self.velocity + bins,
+            last,
+        ]
+        masks = [
+            *(fresh & (shift > 0) for shift in shifts),
+            new_program,
+            new_velocity,
+            end | (row.kind != END),
+        ]
         return gather(columns, masks, row)
 
     def read(self, segments: Sequence[TokenSegment]) -> Notes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int64
 
 from ondes.errors import UserError
 from ondes.notes import Notes
+from ondes.ordering import stable_order
 
 STEPS_PER_SECOND = 100
 """The time grid of all event codecs: 10 ms."""
@@ -36,7 +37,7 @@ def check_bins(velocity_bins: int) -> None:
         UserError: If it is not a whole number from 1 to 127.
     """
     if type(velocity_bins) is not int or not 1 <= velocity_bins <= 127:
-        raise UserError(f"velocity_bins is {velocity_bins!r}; give a whole number from 1 to 127")
+        raise UserError(f"velocity_bins is {velocity_bins!r}; give 1 to 127")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +97,14 @@ def note_events(notes: Notes, *, order: Literal["time", "step"]) -> NoteEvents:
     program, pitch = notes.program[source], notes.pitch[source]
     if order == "step":
         step += ends & (step == to_steps(notes.onset_s)[source])
-        rank = np.argsort((((step << 1 | drum) << 7 | program) << 1 | ~ends) << 7 | pitch, kind="stable")
+        rank = stable_order((((step << 1 | drum) << 7 | program) << 1 | ~ends) << 7 | pitch)
     else:
-        rank = np.argsort(((ends ^ True) << 1 | drum) << 14 | program << 7 | pitch, kind="stable")
-        rank = rank[np.argsort(times_s[rank], kind="stable")]
+        rank = np.argsort(times_s, kind="stable")  # nearly in order already, which this sort is fast at
+        moment = np.append(0, np.cumsum(np.diff(times_s[rank]) > 0))[: len(rank)]
+        key = ((ends ^ True) << 1 | drum) << 14 | program << 7 | pitch
+        rank = rank[stable_order(moment << 16 | key[rank])]
     velocity = np.where(ends, 0, notes.velocity[source])
-    return NoteEvents(step[rank], velocity[rank], pitch[rank], program[rank], drum[rank])
+    return NoteEvents(*(values.take(rank) for values in (step, velocity, pitch, program, drum)))
 
 
 def song_frames(notes: Notes) -> int:
@@ -154,16 +157,16 @@ def segment_rows(events: NoteEvents, starts: Starts, stop: int) -> Row:
     order = np.argsort(segment, kind="stable")
 
     def column(of_tied: np.ndarray, of_events: np.ndarray) -> np.ndarray:
-        return np.concatenate([of_tied, marks, of_events, marks])[order]
+        return np.concatenate([of_tied, marks, of_events, marks]).take(order)
 
     return Row(
-        segment=segment[order],
-        kind=kind[order],
+        segment=segment.take(order),
+        kind=kind.take(order),
         step=column(still, events.step[inside] - np.asarray(starts)[owner]),
         velocity=column(still, events.velocity[inside]),
         pitch=column(keys % PITCHES, events.pitch[inside]),
         program=column(keys // PITCHES, events.program[inside]),
-        is_drum=np.concatenate([off, events.is_drum[inside], np.zeros(count, bool)])[order],
+        is_drum=np.concatenate([off, events.is_drum[inside], np.zeros(count, bool)]).take(order),
     )
 
 
@@ -187,7 +190,7 @@ def _sounding(events: NoteEvents, indices: np.ndarray) -> Iterator[Int64[np.ndar
 def changed(values: np.ndarray, groups: np.ndarray, where: Bool[np.ndarray, " rows"]) -> np.ndarray:
     """Which of the rows `where` do not repeat the value of the row of those before it in the same group."""
     chosen = np.flatnonzero(where)
-    value, group = values[chosen], groups[chosen]
+    value, group = values.take(chosen), groups.take(chosen)
     fresh = np.ones(len(chosen), bool)
     fresh[1:] = (value[1:] != value[:-1]) | (group[1:] != group[:-1])
     result = np.zeros(len(values), bool)
@@ -198,7 +201,8 @@ def changed(values: np.ndarray, groups: np.ndarray, where: Bool[np.ndarray, " ro
 def gather(columns: Sequence[np.ndarray], masks: Sequence[np.ndarray], row: Row) -> list[Tokens]:
     """Tokens of each segment, row by row and in each row from column to column, where the masks say so."""
     table, mask = np.stack(columns, axis=1), np.stack(masks, axis=1)
-    ends = np.cumsum(sum(one.astype(np.int64) for one in masks))[row.kind == END].tolist()
+    rows = pairwise([0, *(np.flatnonzero(row.kind == END) + 1).tolist()])
+    ends = accumulate(np.count_nonzero(mask[begin:end]) for begin, end in rows)
     tokens = table[mask]
     return [tokens[begin:end] for begin, end in pairwise([0, *ends])]
 
