@@ -15,6 +15,7 @@ from ondes.pipelines.composer_constraints import (
     in_scale,
     only_parts,
     prefer_classes,
+    prefer_key,
     rules_for,
     within_bars,
 )
@@ -22,7 +23,7 @@ from ondes.pipelines.composer_parts import use_every_part
 from ondes.pipelines.composer_rules import MOST_ROUNDS, broken, constraint_of, drawn_within
 from ondes.representations.chords import parse_chords
 from ondes.representations.ensembles import PartSpec, parse_ensemble
-from ondes.representations.keys import parse_key
+from ondes.representations.keys import KEYS, detect_key, parse_key
 from ondes.representations.note_sequence import DRUMS
 from ondes.representations.note_tokens import BAR, INSTRUMENT, PART_NUMBER, PITCH, POSITION, SIZES
 from ondes.representations.ranges import DRUM_KEYS, HIGH, LOW
@@ -174,6 +175,18 @@ def test_preferred_classes_are_so_much_likelier_but_not_for_drums():
     drum_or_not[INSTRUMENT] = torch.full((1, 1, 129), -100.0)
     drum_or_not[INSTRUMENT][0, 0, [0, DRUMS]] = 0.0
     assert change(row(), tuple(drum_or_not))[PITCH][0, 0, 60] == pytest.approx(1.0)
+
+
+def heard_key(change):
+    """The key of what a network without any preference would write under a change of logits."""
+    logits = change(row(instrument=0), tuple(torch.zeros(1, 1, size) for size in SIZES))
+    return detect_key(np.arange(SIZES[PITCH]), torch.softmax(logits[PITCH], -1)[0, 0].double().numpy())
+
+
+def test_a_preferred_key_is_heard_and_a_preferred_scale_need_not_be():
+    assert all(heard_key(prefer_key(key, bonus=0.4)) == key for key in KEYS)
+    by_scale = [heard_key(prefer_classes(key.scale, bonus=2.0)) == key for key in KEYS]
+    assert sum(by_scale) == 12  # a scale is that of a major and of a minor key, which cannot both be heard
 
 
 @pytest.mark.parametrize("total", [2.0, 12.0, 60.0])

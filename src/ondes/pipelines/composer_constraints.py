@@ -18,6 +18,7 @@ from ondes.diffusion.masked import Constraint, Logits
 from ondes.pipelines.composer_rules import Allowed, Rule, Tokens, replaced
 from ondes.representations.chords import ChordTrack
 from ondes.representations.ensembles import PartSpec
+from ondes.representations.keys import KRUMHANSL_KESSLER, Key
 from ondes.representations.note_sequence import DRUMS
 from ondes.representations.note_tokens import BAR, INSTRUMENT, PART_NUMBER, PITCH, POSITION, SIZES
 
@@ -129,16 +130,19 @@ def within_bars(bar_steps: Int[np.ndarray, " notes"]) -> Rule:
 
 def prefer_classes(classes: frozenset[int], *, bonus: float) -> Constraint:
     """Pitches of these classes are e^bonus times as likely; those of drums as far as the note is surely no drum."""
-    inside = torch.tensor([pitch % 12 in classes for pitch in range(SIZES[PITCH])])
+    return _favour(torch.tensor([bonus * (number in classes) for number in range(12)]))
 
-    def constrain(tokens: Tensor, logits: Logits) -> Logits:
-        drum = torch.softmax(logits[INSTRUMENT], -1)[..., DRUMS]
-        known = tokens[..., INSTRUMENT] < SIZES[INSTRUMENT]
-        drum = torch.where(known, (tokens[..., INSTRUMENT] == DRUMS).to(drum), drum)
-        extra = bonus * (1 - drum)[..., None] * inside.to(drum)
-        return replaced(logits, PITCH, logits[PITCH] + extra)
 
-    return constrain
+def prefer_key(key: Key, *, bonus: float) -> Constraint:
+    """Pitches are as much likelier as they fit a key, so that it is the one that is heard.
+
+    The logarithm of a pitch class's probability grows by bonus times its standardised value in the profile of
+    Krumhansl and Kessler, which is what `detect_key` compares with: 2.3 times the bonus for the tonic, minus once for
+    the worst. A scale alone cannot tell a key from its relative one.
+    """
+    profile = np.roll(KRUMHANSL_KESSLER[int(key.mode == "minor")], key.tonic)
+    standard = (profile - profile.mean()) / profile.std()
+    return _favour(torch.from_numpy(bonus * standard).float())
 
 
 def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:
@@ -168,6 +172,20 @@ def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:
 
 Harmony = Callable[[Tokens], Bool[Tensor, "batch notes 128"]]
 """Which pitches of pitched instruments are allowed where notes are."""
+
+
+def _favour(extra: Float[Tensor, "12"]) -> Constraint:
+    """Logits to be added to pitch classes, as far as the note is surely no drum."""
+    by_pitch = extra[torch.arange(SIZES[PITCH]) % 12]
+
+    def constrain(tokens: Tensor, logits: Logits) -> Logits:
+        drum = torch.softmax(logits[INSTRUMENT], -1)[..., DRUMS]
+        known = tokens[..., INSTRUMENT] < SIZES[INSTRUMENT]
+        drum = torch.where(known, (tokens[..., INSTRUMENT] == DRUMS).to(drum), drum)
+        added = (1 - drum)[..., None] * by_pitch.to(drum)
+        return replaced(logits, PITCH, logits[PITCH] + added)
+
+    return constrain
 
 
 def _playable(parts: Sequence[PartSpec] | None, harmony: Harmony) -> Rule:
