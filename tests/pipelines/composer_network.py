@@ -40,7 +40,7 @@ def small_network() -> NoteTransformer:
 
 def small_composer(**settings: Any) -> ComposerPipeline:
     """A composer with windows of 32 notes."""
-    sizes = {"window_notes": 32, "context_notes": 16, "default_steps": 3, "default_notes": 20}
+    sizes: dict[str, Any] = {"window_notes": 32, "context_notes": 16, "default_steps": 3, "default_notes": 20}
     return ComposerPipeline(small_network(), MaskedScheduler(), **(sizes | settings))
 
 

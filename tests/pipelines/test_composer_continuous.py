@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def melody() -> NoteSequence:
         offset=0 * walk,
         pitch=60 + walk % 13,
         duration_steps=6 + walk % 19,
-        velocity=40 + walk,
+        velocity=44 + walk // 8 * 8,
         instrument=np.where(walk % 2, 40, 42),
         part_number=0 * walk,
         track=none,
@@ -43,7 +44,7 @@ def melody() -> NoteSequence:
     )
 
 
-def continuous(**settings: int) -> ComposerPipeline:
+def continuous(**settings: Any) -> ComposerPipeline:
     """A composer of features with some weights."""
     torch.manual_seed(0)
     network = NoteTransformer(
@@ -57,7 +58,12 @@ def continuous(**settings: int) -> ComposerPipeline:
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
     )
-    sizes = {"window_notes": 32, "context_notes": 16, "default_steps": 4, "default_notes": COUNT}
+    sizes: dict[str, Any] = {
+        "window_notes": 32,
+        "context_notes": 16,
+        "default_steps": 4,
+        "default_notes": COUNT,
+    }
     return ComposerPipeline(
         network, scheduler, **(sizes | settings), feature_statistics=STATISTICS.to_config()
     )

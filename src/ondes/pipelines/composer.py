@@ -59,7 +59,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_metre: Metre of new pieces.
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         top_p: Draw from the likeliest classes that make up this much.
-        key_bonus: Pitches of an asked key are e to this times as likely as the network says.
+        key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
         feature_statistics: `FeatureStatistics.to_config` of a network of features.
     """
 
@@ -77,7 +77,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_metre: str = "4/4",
         default_ensembles: Sequence[str] = (),
         top_p: float = 0.95,
-        key_bonus: float = 1.0,
+        key_bonus: float = 0.5,
         feature_statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()

@@ -82,7 +82,7 @@ def is_suffix(job: Job) -> bool:
     """Whether a window wants whole notes behind all that are known."""
     drawn, tokens = job.problem.drawn, job.problem.tokens
     behind = not drawn[: int((~drawn).sum())].any()
-    hidden = (tokens[drawn] >= SIZES).all(axis=1)
+    hidden = np.all(tokens[drawn] >= np.array(SIZES), axis=1)
     # The first note of a piece has its bar, and nothing else.
     first = bool((tokens[drawn][:1, PITCH] >= SIZES[PITCH]).all())
     return behind and first and bool(hidden[1:].all())

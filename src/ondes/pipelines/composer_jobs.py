@@ -8,7 +8,7 @@ from ondes.diffusion.masked import Constraint
 from ondes.pipelines.composer_constraints import (
     ANY_CLASS,
     aim_at_bars,
-    prefer_classes,
+    prefer_key,
     rules_for,
     within_bars,
 )
@@ -27,7 +27,7 @@ def job_of(piece: Piece, problem: Problem, number: int, key_bonus: float) -> Job
         piece: What is asked for.
         problem: The window.
         number: Of the window, from 0, which its chances depend on.
-        key_bonus: Pitches of an asked key are e to this times as likely.
+        key_bonus: As of `prefer_key`.
     """
     wishes, key = piece.wishes, piece.conditions.key
     classes = key.wide_scale if wishes.strict_scale and key is not None else ANY_CLASS
@@ -41,7 +41,7 @@ def job_of(piece: Piece, problem: Problem, number: int, key_bonus: float) -> Job
     )
     before: list[Constraint] = []
     if wishes.key is not None:
-        before.append(prefer_classes(wishes.key.scale, bonus=key_bonus))
+        before.append(prefer_key(wishes.key, bonus=key_bonus))
     if wishes.density is not None and _has_open_bars(problem):
         before.append(aim_at_bars(_bars_at(problem, wishes.density), problem.drawn))
     missing = [part for part in piece.parts or () if (part.instrument, part.part_number) in problem.must_play]
