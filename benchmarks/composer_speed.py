@@ -33,7 +33,8 @@ def main() -> None:
     load_s = time.perf_counter() - began_s
     published = DmcUNet().eval()
     things: dict[str, Callable[[], object]] = {
-        f"{options.model}, {steps} steps": _compose(composer, options, steps) for steps in options.steps
+        f"{options.model}, {steps or composer.defaults()['steps']} steps": _compose(composer, options, steps)
+        for steps in options.steps
     }
     walk = f"U-Net of the published composer, {PUBLISHED_STEPS} steps"
     things[walk] = _published_steps(published, options)
