@@ -8,22 +8,17 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from ondes.datasets.named import ScoreEntry, dataset
+from ondes.datasets.quick_scores import quick_score
 from ondes.datasets.recordings import Rejections
 from ondes.datasets.worker_pool import in_order
 from ondes.errors import UserError
 from ondes.files import written_whole
-from ondes.midi_file import MOST_BYTES
 from ondes.representations.triples import TripleLimits, choose_track, to_segments, to_triples
-from ondes.score import read_score
-
-if TYPE_CHECKING:
-    import symusic.core
 
 log = logging.getLogger(__name__)
 
@@ -123,31 +118,6 @@ def file_segments(path: Path, *, limits: TripleLimits) -> Read:
     triples = to_triples(score, track)
     refusal = limits.refusal(triples)
     return (None, refusal) if refusal else (to_segments(triples, notes=limits.notes), "")
-
-
-def quick_score(path: Path) -> symusic.core.ScoreTick:
-    """A score by symusic's own reader, some thirty times faster; what it refuses goes to `read_score`.
-
-    Nothing is repaired in files that symusic takes: controllers in other tracks and overlapping notes are as it reads
-    them.
-
-    Raises:
-        UserError: As `read_score` does.
-    """
-    from symusic.core import ScoreTick  # noqa: PLC0415
-
-    try:
-        data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
-        # Formats 0 and 1 in musical time.
-        if (
-            data[:9] == b"MThd\0\0\0\6\0"
-            and data[9:10] in (b"\0", b"\1")
-            and 0 < data[12] * 256 + data[13] < 0x8000
-        ):
-            return ScoreTick.from_midi(data)
-    except (OSError, RuntimeError, ValueError, IndexError) as error:
-        log.debug("%s: %s", path, error)
-    return read_score(path)
 
 
 def _key(entries: list[ScoreEntry], limits: TripleLimits) -> str:

@@ -58,16 +58,20 @@ class BarTable:
         return float(self.start_quarters[-1] + self.length_quarters[-1]) if len(self) else 0.0
 
     @classmethod
-    def of(cls, score: symusic.core.ScoreTick) -> BarTable:
+    def of(cls, score: symusic.core.ScoreTick, *, end_ticks: float | None = None) -> BarTable:
         """The bars of a score up to the end of its last note, at least one.
 
         They follow the time signatures: 4/4 before the first, a bar that a new one interrupts is cut off there. The
         last bar is whole. Times are multiples of 1 / `ticks_per_quarter`.
 
+        Args:
+            score: A score in ticks.
+            end_ticks: What `reach_ticks` says of all its notes, where that is known already.
+
         Raises:
             UserError: If there are more than `MOST_BARS`.
         """
-        end_ticks = _end_ticks(score)
+        end_ticks = _end_ticks(score) if end_ticks is None else end_ticks
         start, numerator, denominator = _bar_starts(score, end_ticks)
         last = float(4 * score.ticks_per_quarter * numerator[-1] / denominator[-1])
         bounds = np.append(start, start[-1] + last)
@@ -132,16 +136,22 @@ class BarTable:
         return bars.extended(len(bars) + max(int(missing // length) + 1, 0))
 
 
-def _end_ticks(score: symusic.core.ScoreTick) -> float:
+def reach_ticks(
+    onset: Int64[np.ndarray, " notes"], duration: Int64[np.ndarray, " notes"], ticks_per_quarter: int
+) -> float:
     """What the bars have to reach: the last end, and a little behind the last onset, which may be rounded up."""
-    rounded_up = score.ticks_per_quarter / STEPS_PER_QUARTER * ROUNDED_UP_STEPS
-    end = 0.0
-    for track in score.tracks:
-        notes = track.notes.numpy()
-        if len(notes["time"]):
-            onset = notes["time"].astype(np.int64)
-            end = max(end, float((onset + notes["duration"]).max()), float(onset.max()) + rounded_up)
-    return end
+    if not len(onset):
+        return 0.0
+    rounded_up = ticks_per_quarter / STEPS_PER_QUARTER * ROUNDED_UP_STEPS
+    return max(float((onset + duration).max()), float(onset.max()) + rounded_up)
+
+
+def _end_ticks(score: symusic.core.ScoreTick) -> float:
+    """`reach_ticks` of all notes of a score."""
+    found = [track.notes.numpy() for track in score.tracks]
+    tables = [np.stack([notes["time"], notes["duration"]]).astype(np.int64) for notes in found]
+    onset, duration = np.concatenate([np.zeros((2, 0), np.int64), *tables], axis=1)
+    return reach_ticks(onset, duration, score.ticks_per_quarter)
 
 
 def _bar_starts(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from ondes.representations.bar_table import STEPS_PER_QUARTER, BarTable
+from ondes.representations.bar_table import STEPS_PER_QUARTER, BarTable, reach_ticks
 
 if TYPE_CHECKING:
     import symusic.core
@@ -118,8 +118,12 @@ class NoteSequence:
 
     def sorted(self) -> NoteSequence:
         """The notes in their order; those that agree in it stay as they are."""
-        keys = (self.pitch, self.part_number, self.instrument, self.position, self.bar)
-        return self.select(np.lexsort(keys))
+        columns = (self.bar, self.position, self.instrument, self.part_number, self.pitch)
+        # One number for all, several times faster than np.lexsort; bars come in order in most scores.
+        place = np.zeros(len(self), np.int64)
+        for column in columns:
+            place = place * (int(column.max(initial=0)) + 1) + column
+        return self.select(np.argsort(place, kind="stable"))
 
     def window(self, start_bar: int, end_bar: int) -> NoteSequence:
         """The notes that begin from one bar up to before another, with bars counted from the first.
@@ -148,7 +152,6 @@ def to_note_sequence(score: symusic.core.ScoreTick, *, quantise: bool = True) ->
     Raises:
         UserError: If the score has more bars than `BarTable` allows.
     """
-    bars = BarTable.of(score)
     tables = [np.zeros((0, 4), np.int64)]
     about: list[tuple[int, int, int, int]] = []
     parts: dict[int, int] = {}
@@ -164,7 +167,8 @@ def to_note_sequence(score: symusic.core.ScoreTick, *, quantise: bool = True) ->
         tables.append(
             np.stack([notes[name] for name in ("time", "duration", "pitch", "velocity")], 1).astype(np.int64)
         )
-    onset, duration, pitch, velocity = np.concatenate(tables).T
+    onset, duration, pitch, velocity = np.ascontiguousarray(np.concatenate(tables).T)
+    bars = BarTable.of(score, end_ticks=reach_ticks(onset, duration, score.ticks_per_quarter))
     counts, instrument, part_number, track_number = np.array(about, np.int64).reshape(-1, 4).T
     bar, position, offset = placed(bars, onset / score.ticks_per_quarter)
     index = np.arange(len(onset)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -175,7 +179,7 @@ def to_note_sequence(score: symusic.core.ScoreTick, *, quantise: bool = True) ->
         offset=offset,
         pitch=pitch,
         duration_steps=duration_fine / FINE_PER_STEP,
-        velocity=np.zeros_like(velocity) if len(np.unique(velocity)) <= FLAT_VELOCITIES else velocity,
+        velocity=velocity if np.count_nonzero(np.bincount(velocity)) > FLAT_VELOCITIES else velocity * 0,
         instrument=np.repeat(instrument, counts),
         part_number=np.repeat(part_number, counts),
         track=np.repeat(track_number, counts),
