@@ -1,7 +1,8 @@
-"""A picture of a rendering: the notes above, the sound they became below, on one time axis."""
+"""Pictures: notes above the sound they became, piano rolls of several scores, histograms of figures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,63 @@ def draw_rendering(path: Path, notes: Notes, audio: Audio, *, title: str) -> Non
     figure = rendering_figure(notes, picture_mel(audio), title=title)
     with written_whole(path) as neighbour:
         figure.savefig(neighbour, dpi=110)
+
+
+def draw_scores(path: Path, scores: Mapping[str, Notes]) -> None:
+    """Write a PNG with a piano roll of each score, one above the other, coloured by part.
+
+    Args:
+        path: The picture, written whole or not at all.
+        scores: Title to notes, in seconds; at least one.
+    """
+    figure = scores_figure(scores)
+    with written_whole(path) as neighbour:
+        figure.savefig(neighbour, dpi=110)
+
+
+def scores_figure(scores: Mapping[str, Notes]) -> Figure:
+    """The figure that `draw_scores` writes; each roll has its own time axis."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(14, 3.2 * len(scores)), layout="constrained")
+    grid: Any = figure.subplots(len(scores), 1, squeeze=False)
+    for axes, (title, notes) in zip(grid[:, 0], scores.items(), strict=True):
+        axes.set_title(title, loc="left")
+        _draw_roll(axes, notes)
+        axes.set_xlim(0, max(notes.duration_s, 0.1))
+    grid[-1, 0].set_xlabel("time (s)")
+    return figure
+
+
+def draw_histograms(path: Path, figures: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Write a PNG with one histogram for each figure, of several sets of values over one another.
+
+    Args:
+        path: The picture, written whole or not at all.
+        figures: Name to set to values; NaN is left out.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    columns = 3
+    rows = -(-len(figures) // columns)
+    canvas = Figure(figsize=(14, 3.2 * rows), layout="constrained")
+    grid: Any = canvas.subplots(rows, columns, squeeze=False)
+    for axes, (name, sets) in zip(grid.ravel(), figures.items(), strict=False):
+        finite = {which: values[np.isfinite(values)] for which, values in sets.items()}
+        pooled = np.concatenate(list(finite.values()))
+        bins = np.histogram_bin_edges(pooled, bins=24) if len(pooled) else np.linspace(0, 1, 25)
+        for colour, (which, values) in zip(PART_COLOURS, finite.items(), strict=False):
+            weights = np.full(len(values), 1 / max(len(values), 1))
+            axes.hist(
+                values, bins, weights=weights, histtype="step", color=colour, label=which, linewidth=1.5
+            )
+        axes.set_title(name, loc="left")
+        axes.set_ylabel("share of windows")
+    for axes in grid.ravel()[len(figures) :]:
+        axes.set_axis_off()
+    grid[0, 0].legend(fontsize="small", frameon=False)
+    with written_whole(path) as neighbour:
+        canvas.savefig(neighbour, dpi=110)
 
 
 def picture_mel(audio: Audio, *, spec: MelSpec = MEL) -> np.ndarray:

@@ -44,3 +44,19 @@ def tune(
 ) -> list[list[float]]:
     """Rows of notes one after another."""
     return [[window, instrument, step * k, length, pitch] for k, pitch in enumerate(pitches)]
+
+
+SCALE = np.array([60, 62, 64, 65, 67, 69, 71, 72])
+
+
+def folk(windows: int, seed: int) -> NoteWindows:
+    """Tunes of 64 notes in C major, in steps and of eighths and quarters over a slow bass, two from each source."""
+    random = np.random.default_rng(seed)
+    rows: list[list[Any]] = []
+    for window in range(windows):
+        lengths = random.choice([12, 12, 12, 24], 64)
+        onset = np.cumsum(lengths) - lengths
+        degree = np.clip(np.cumsum(random.integers(-2, 3, 64)) % 8, 0, 7)
+        rows += [[window, 0, *row] for row in zip(onset, lengths, SCALE[degree], strict=True)]
+        rows += [[window, 32, 96 * bar, 96, 36 + 7 * (bar % 2)] for bar in range(int(onset[-1]) // 96 + 1)]
+    return windows_of(rows, [f"{seed}, {window // 2}" for window in range(windows)])

@@ -12,6 +12,7 @@ import typer
 
 from ondes.cli import rendering
 from ondes.cli.console import console, say
+from ondes.cli.evaluate_compose import evaluate_composer
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
 
@@ -92,6 +93,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Measure a model: ondes evaluate synth --data corpus:test")
     group.callback()(_group)
     group.command("synth")(evaluate_synthesiser)
+    group.command("compose")(evaluate_composer)
     app.add_typer(group, name="evaluate")
 
 

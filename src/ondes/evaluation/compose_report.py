@@ -42,7 +42,7 @@ class ComposeReport:
     @classmethod
     def of(cls, findings: ComposeFindings, settings: Mapping[str, Any], *, seed: int = 0) -> ComposeReport:
         """Tabulate findings; the seed is that of controls and intervals."""
-        table = ComposeTable(findings, seed)
+        table = ComposeTable(findings, seed, RESAMPLES)
         return cls(findings, dict(settings), gate_rows(table), beside(table), table)
 
     def to_markdown(self) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ondes.evaluation.bootstrap import Figure, bootstrap, counted_bootstrap, mean_figure, ratio_figure
+from ondes.evaluation.bootstrap import (
+    RESAMPLES,
+    Figure,
+    bootstrap,
+    counted_bootstrap,
+    mean_figure,
+    ratio_figure,
+)
 from ondes.evaluation.compose_run import BATCH, ComposeFindings
 from ondes.evaluation.gates import Gate, Row
-from ondes.evaluation.memorisation import GRAMS, Copied, copied, to_symbols
+from ondes.evaluation.memorisation import GRAMS, Copied, Symbols, copied, to_symbols
 from ondes.evaluation.symbolic import FIGURES
 from ondes.evaluation.symbolic_controls import CONTROLS
 from ondes.evaluation.symbolic_distributions import (
@@ -40,8 +48,6 @@ GATES = {
 
 NAN = float("nan")
 UNKNOWN = Figure(NAN, NAN, NAN)
-FRECHET_RESAMPLES = 100
-"""Fewer than elsewhere, since each needs three eigenvalue problems."""
 BASELINES = ("previous bar", "random")
 
 
@@ -52,10 +58,16 @@ class ComposeTable:
     Attributes:
         findings: What was written.
         seed: Of controls and intervals.
+        resamples: Draws for each interval; a tenth of them for the Fréchet distance, with its eigenvalue problems.
     """
 
     findings: ComposeFindings
     seed: int = 0
+    resamples: int = RESAMPLES
+
+    @property
+    def _draws(self) -> dict[str, int]:
+        return {"seed": self.seed, "resamples": self.resamples}
 
     @cached_property
     def sets(self) -> dict[str, NoteWindows]:
@@ -87,21 +99,24 @@ class ComposeTable:
     @cached_property
     def copies(self) -> dict[str, Copied]:
         """What of each set stands in the training set; without the training set itself."""
+        names = [name for name in self.sets if name != "train"]
+        # All sets walk through the training set together, which takes as long as one.
+        read = [to_symbols(self.sets[name]) for name in names]
+        together = copied(Symbols.joined(read), self.findings.train_symbols)
+        ends = np.cumsum([0, *(one.windows for one in read)]).tolist()
         return {
-            name: copied(to_symbols(windows), self.findings.train_symbols)
-            for name, windows in self.sets.items()
-            if name != "train"
+            name: together.part(a, b) for name, (a, b) in zip(names, itertools.pairwise(ends), strict=True)
         }
 
     def mean(self, name: str, which: str) -> Figure:
         """Mean of a figure over a set's windows."""
-        return mean_figure(self.values[name][which], self.sets[which].sources, seed=self.seed)
+        return mean_figure(self.values[name][which], self.sets[which].sources, **self._draws)
 
     def overlap(self, distribution: Distribution, which: str) -> Figure:
         """Share of the overlap that real music has."""
         found = self.findings
         return overlap_share(
-            distribution, self.sets[which], held_out=found.held_out, train=found.train, seed=self.seed
+            distribution, self.sets[which], held_out=found.held_out, train=found.train, **self._draws
         )
 
     def frechet(self, which: str) -> Figure:
@@ -118,11 +133,11 @@ class ComposeTable:
         """Share of a set's runs of symbols that the training set has."""
         copy = self.copies[which]
         sources = self.sets[which].sources
-        return ratio_figure(copy.found[length], copy.possible[length], sources, seed=self.seed)
+        return ratio_figure(copy.found[length], copy.possible[length], sources, **self._draws)
 
     def longest(self, which: str) -> Figure:
         """Mean over windows of the notes of the longest copied run."""
-        return mean_figure(self.copies[which].longest_notes, self.sets[which].sources, seed=self.seed)
+        return mean_figure(self.copies[which].longest_notes, self.sets[which].sources, **self._draws)
 
     def rate_over_held_out(
         self, over: Callable[[Copied], np.ndarray], under: Callable[[Copied], np.ndarray]
@@ -140,10 +155,12 @@ class ComposeTable:
                 (part @ top) / np.maximum(part @ bottom, 1)
                 for part, (top, bottom, _) in zip(parts, sides, strict=True)
             ]
-            return np.divide(rates[0], rates[1], out=np.full(len(counts), NAN), where=rates[1] > 0)
+            # Nothing is no more than nothing; something is infinitely more.
+            none = np.where(rates[0] > 0, np.inf, 1.0)
+            return np.divide(rates[0], rates[1], out=none, where=rates[1] > 0)
 
         sources = [(k, source) for k, (_, _, names) in enumerate(sides) for source in names]
-        return counted_bootstrap(statistic, sources, strata=[k for k, _ in sources], seed=self.seed)
+        return counted_bootstrap(statistic, sources, strata=[k for k, _ in sources], **self._draws)
 
     def _of_two(self, one: str, other: str, figure: Callable[[np.ndarray, np.ndarray], float]) -> Figure:
         """A figure of two sets' descriptions, both drawn from.
@@ -163,7 +180,7 @@ class ComposeTable:
             sources,
             strata=[k for k, _ in sources],
             seed=self.seed,
-            resamples=FRECHET_RESAMPLES,
+            resamples=max(2, self.resamples // 10),
         )
         half = (drawn.high - drawn.low) / 2
         return Figure(drawn.value, drawn.value - half, drawn.value + half)
@@ -186,6 +203,7 @@ def _pitch_rows(table: ComposeTable) -> list[Row]:
             values["held-out"],
             table.sets["held-out"],
             seed=table.seed,
+            resamples=table.resamples,
         )
         rows.append(Row(f"{name}, |difference of means|{unit}", "samples", "held-out", apart, GATES[name]))
     return rows

@@ -114,6 +114,11 @@ class Copied:
     possible: dict[int, Float64[np.ndarray, " windows"]]
     longest_notes: Float64[np.ndarray, " windows"]
 
+    def part(self, first: int, last: int) -> Copied:
+        """The windows from one up to before another."""
+        tables = ({n: row[first:last] for n, row in table.items()} for table in (self.found, self.possible))
+        return Copied(*tables, self.longest_notes[first:last])
+
 
 def copied(query: Symbols, corpus: Symbols) -> Copied:
     """Counts of copied runs, window by window."""
