@@ -57,10 +57,19 @@ def test_there_is_an_answer_for_every_class_of_every_field() -> None:
     assert [values.shape for values in answer] == [(2, 5, size) for size in SIZES]
 
 
-def test_an_untrained_network_holds_all_classes_equally_likely() -> None:
-    torch.manual_seed(0)
-    answer = logits(NoteTransformer(width=16, depth=1, heads=2, hidden=8), notes(1, 4), None, wishes(1))
-    assert all(torch.equal(values, torch.zeros_like(values)) for values in answer)
+@torch.no_grad()
+def test_a_class_is_as_likely_as_the_answer_is_near_to_its_embedding() -> None:
+    model = network()
+    answer = torch.randn(16)
+    table, starts = model.embedding.weight, model.starts
+    pitch = model._logits(answer)[2]
+    expected = table[starts[2] + 67] + table[starts[7] + 7] + table[starts[8] + 5]
+    frequency = model.frequency[sum(SIZES[:2]) + 67]
+    assert float(pitch[67]) == pytest.approx(float(answer @ expected + frequency), abs=1e-5)
+    velocity = model._logits(answer)[4]
+    assert float(velocity[3]) == pytest.approx(
+        float(answer @ table[starts[4] + 3] + model.frequency[sum(SIZES[:4]) + 3]), abs=1e-5
+    )
 
 
 def test_padding_changes_nothing_whatever_is_in_it() -> None:

@@ -144,7 +144,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         fields: Sequence[str] = FIELDS,
         sizes: Sequence[int] = SIZES,
         width: int = 192,
-        depth: int = 8,
+        depth: int = 6,
         heads: int = 4,
         hidden: int = 384,
         metres: Sequence[str] = METRE_NAMES,
@@ -166,11 +166,14 @@ class NoteTransformer(ModelMixin, ConfigMixin):
             self.embedding = nn.Embedding(sum(tables) + len(tables), width)
             self.nearby = nn.Conv1d(width, width, NEARBY, padding=NEARBY // 2, bias=False)
             nn.init.normal_(self.embedding.weight, std=0.1)
-            self.leave = nn.Linear(width, sum(sizes))
+            self.leave = nn.Linear(width, width, bias=False)
+            nn.init.eye_(self.leave.weight)
+            self.frequency = nn.Parameter(torch.zeros(sum(sizes)))
         else:
             self.enter = nn.Linear(2 * feature_size, width)
             self.level = nn.Linear(2 * LEVEL_FREQUENCIES, width)
             self.leave = nn.Linear(width, feature_size)
+            nn.init.zeros_(self.leave.weight)
         classes = {"key": KEYS, "metre": len(metres), "tempo": TEMPOS, "density": DENSITIES}
         classes |= {"style": len(styles), "length": LENGTHS}
         self.asked = nn.ModuleDict({name: nn.Embedding(count + 1, width) for name, count in classes.items()})
@@ -183,9 +186,8 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         self.leave_scale = nn.Parameter(torch.ones(width))
         for table in self.asked.values():
             nn.init.normal_(table.weight, std=0.1)  # pyright: ignore[reportArgumentType]
-        for layer in (self.modulate, self.leave):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.modulate.weight)
+        nn.init.zeros_(self.modulate.bias)
 
     def forward(
         self,
@@ -224,7 +226,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         for block in self.stack:
             hidden = block(hidden, modulation, angles, seen)
         answer = self.leave(_normed(hidden) * self.leave_scale)
-        return answer if notes.is_floating_point() else answer.split(self.sizes, dim=-1)
+        return answer if notes.is_floating_point() else self._logits(answer)
 
     def _embed(self, tokens: Tensor, valid: Tensor | None) -> Tensor:
         """Sum of the embeddings of a note's classes and of what they mean, and a mixture of those around it.
@@ -247,6 +249,24 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         if valid is not None:
             alone = alone * valid[..., None]
         return alone + self.nearby(alone.transpose(1, 2)).transpose(1, 2)
+
+    def _logits(self, answer: Tensor) -> tuple[Tensor, ...]:
+        """How near an answer is to the embedding of each class, with what that means, and how frequent the class is.
+
+        The table is that of the input (Press and Wolf 2017, arXiv 1608.05859): copying a neighbour needs no learning.
+        """
+        weights = self.embedding.weight
+        tables = []
+        for field, size in enumerate(self.sizes):
+            classes = torch.arange(size, device=weights.device)
+            table = weights[self.starts[field] + classes]
+            for number, (factored, by) in enumerate(self.factors):
+                if factored == field:
+                    modulo, whole = (self.starts[len(self.sizes) + 2 * number + part] for part in (0, 1))
+                    table = table + weights[modulo + classes % by] + weights[whole + classes // by]
+            tables.append(table)
+        logits = functional.linear(answer, torch.cat(tables), self.frequency)
+        return logits.split(self.sizes, dim=-1)
 
     def _known_bars(self, tokens: Tensor) -> Tensor:
         """Bar of each note as far as the known distances from note to note tell (batch, notes)."""
