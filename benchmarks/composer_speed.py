@@ -60,10 +60,9 @@ def _composer(model: str) -> ComposerPipeline:
     if model != "untrained":
         return ComposerPipeline.from_pretrained(model)
     network = NoteTransformer()
-    torch.nn.init.normal_(network.leave.weight, std=0.02)
     # As trained ones do, it writes most notes into the bar of the note before.
     with torch.no_grad():
-        network.leave.bias[0] += 3.0
+        network.frequency[0] += 3.0
     return ComposerPipeline(network, MaskedScheduler())
 
 

@@ -34,7 +34,7 @@ def small_network() -> NoteTransformer:
     torch.nn.init.normal_(network.leave.weight, std=0.3)
     # Most new notes are in the bar of the one before.
     with torch.no_grad():
-        network.leave.bias[0] += 3.0
+        network.frequency[0] += 3.0
     return network
 
 
