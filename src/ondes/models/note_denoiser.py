@@ -34,7 +34,9 @@ class Conditioning(NamedTuple):
     embedding: Tensor
 
 
-def rotate(heads: Float[Tensor, "batch heads tokens size"], angles: Float[Tensor, "tokens half"]) -> Tensor:
+def rotate(
+    heads: Float[Tensor, "batch heads tokens size"], angles: Float[Tensor, "*examples tokens half"]
+) -> Tensor:
     """Rotary position embedding (Su et al. 2021, arXiv 2104.09864): pairs of channels turn with the position."""
     first, second = heads.chunk(2, dim=-1)
     cos, sin = angles.cos().to(heads), angles.sin().to(heads)
