@@ -102,7 +102,7 @@ def cache(
         found, left_out = read_recordings(kind.value, folder, name, **options)
         recordings += found
         rejections.update(left_out)
-    with _counting("caching") as progress:
+    with counting("caching") as progress:
         songs = build_cache(
             recordings,
             output,
@@ -139,7 +139,7 @@ def check(folder: FolderArgument, *, kind: KindOption, download_index: DownloadO
     """Compare the files of GuitarSet or Slakh with the checksums that mirdata keeps (pip install 'ondes[data]')."""
     from ondes.datasets.checksums import check_dataset  # noqa: PLC0415
 
-    with _counting("checking") as progress:
+    with counting("checking") as progress:
         found = check_dataset(kind.value, folder, download_index=download_index, progress=progress)
     for what, paths in (("missing", found.missing), ("damaged", found.damaged)):
         if paths:
@@ -163,7 +163,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 @contextmanager
-def _counting(label: str) -> Iterator[Callable[[int, int], None]]:
+def counting(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar over things to do, with the time that is left; it appears when the first is done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 
