@@ -37,6 +37,12 @@ def log_mel() -> torch.Tensor:
     return to_log_mel(0.1 * noise)
 
 
+@pytest.fixture(scope="module")
+def whole(vocoder: Vocoder, log_mel: torch.Tensor) -> torch.Tensor:
+    """The audio of the log-mel, in one piece."""
+    return vocoder(log_mel[None])
+
+
 def test_the_inverse_transform_undoes_the_transform_of_noise() -> None:
     noise = torch.randn(2, 40 * 512, generator=torch.Generator().manual_seed(0))
     assert (inverse_stft(transform(noise, MEL)) - noise).abs().max() < 1e-5
@@ -95,12 +101,12 @@ def test_phases_go_on_from_the_frame_before(vocoder: Vocoder, log_mel: torch.Ten
 
 @pytest.mark.parametrize("sizes", [[150], [1] * 20 + [130], [64, 64, 22], [7, 100, 43], [149, 1]])
 def test_any_pieces_give_the_very_samples_of_the_whole(
-    sizes: list[int], vocoder: Vocoder, log_mel: torch.Tensor
+    sizes: list[int], vocoder: Vocoder, log_mel: torch.Tensor, whole: torch.Tensor
 ) -> None:
     stream = vocoder.stream()
     made = [stream.push(piece) for piece in log_mel.split(sizes, -1)]
     made.append(stream.push(log_mel[..., :0], last=True))
-    assert torch.equal(torch.cat(made, -1), vocoder(log_mel[None])[0])
+    assert torch.equal(torch.cat(made, -1), whole[0])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 63, 64, 65])
@@ -108,10 +114,12 @@ def test_audio_has_a_hop_a_frame(frames: int, vocoder: Vocoder, log_mel: torch.T
     assert vocoder(log_mel[None, ..., :frames]).shape == (1, 2, frames * 512)
 
 
-def test_nothing_beyond_the_reach_changes_a_sample(vocoder: Vocoder, log_mel: torch.Tensor) -> None:
+def test_nothing_beyond_the_reach_changes_a_sample(
+    vocoder: Vocoder, log_mel: torch.Tensor, whole: torch.Tensor
+) -> None:
     changed = log_mel.clone()
     changed[..., 100:] -= 3
-    ours, theirs = vocoder(log_mel[None]), vocoder(changed[None])
+    ours, theirs = whole, vocoder(changed[None])
     same = (100 - vocoder.reach_frames) * 512 - MEL.edge_samples
     assert torch.equal(ours[..., :same], theirs[..., :same])
     assert not torch.equal(ours[..., same : 100 * 512], theirs[..., same : 100 * 512])

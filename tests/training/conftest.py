@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from rendered_sines import pairs, train  # pyright: ignore[reportMissingImports]
-from spectrogram_runs import rendered, train_spectrogram  # pyright: ignore[reportMissingImports]
+from spectrogram_runs import rendered, train_spectrogram, unbroken  # pyright: ignore[reportMissingImports]
 
-__all__ = ["pairs", "rendered", "train", "train_spectrogram"]
+__all__ = ["pairs", "rendered", "train", "train_spectrogram", "unbroken"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ SIZES = {
 }
 SpectrogramTrain = Callable[..., dict[str, Any]]
 """Trains a system in a folder with further words; returns the last checkpoint."""
+Unbroken = Callable[[str], tuple[Path, dict[str, Any]]]
+"""The folder and the last checkpoint of a system that was trained without a break."""
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +71,24 @@ def write_system(system: str, rendered: Path, run: Path) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def train_spectrogram(rendered: Path) -> SpectrogramTrain:
     """Runs the trainer as `ondes train spectrogram-diffusion` does."""
 
     def run(system: str, folder: Path, *words: str) -> dict[str, Any]:
         main("spectrogram-diffusion", ["--config", str(write_system(system, rendered, folder)), *words])
         return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def unbroken(train_spectrogram: SpectrogramTrain, tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    """Trains each system once for all tests."""
+
+    @cache
+    def run(system: str) -> tuple[Path, dict[str, Any]]:
+        folder = tmp_path_factory.mktemp(system)
+        return folder, train_spectrogram(system, folder)
 
     return run

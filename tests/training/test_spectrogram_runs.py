@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from spectrogram_runs import SYSTEMS, SpectrogramTrain, write_system  # pyright: ignore[reportMissingImports]
+from spectrogram_runs import SYSTEMS, SpectrogramTrain, Unbroken, write_system  # pyright: ignore[reportMissingImports]
 
 from ondes.errors import UserError
 from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
@@ -23,13 +23,12 @@ from plain_notes import plain_notes
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
-    system: str, train_spectrogram: SpectrogramTrain, tmp_path: Path
+    system: str, train_spectrogram: SpectrogramTrain, unbroken: Unbroken, tmp_path: Path
 ) -> None:
-    unbroken = train_spectrogram(system, tmp_path / "unbroken")
     begun = train_spectrogram(system, tmp_path / "broken", "--trainer.max_steps", "2")
     resumed = train_spectrogram(system, tmp_path / "broken")
     assert begun["global_step"] == 2
-    weights = unbroken["state_dict"]
+    weights = unbroken(system)[1]["state_dict"]
     assert all(torch.equal(resumed["state_dict"][name], value) for name, value in weights.items())
     assert any(not torch.equal(begun["state_dict"][name], value) for name, value in weights.items())
 
@@ -62,14 +61,15 @@ def test_the_codec_of_a_run_is_saved_and_used_at_inference(
     assert pipeline.config["codec"] == codec
     assert pipeline.codec == Mt3Codec(velocity_bins=9, granularity="midi_class")
     assert pipeline.notes_encoder.config["vocab_size"] == pipeline.codec.vocabulary_size
-    soft, loud = (plain_notes([(0.0, 0.5, 60, velocity, 45)]) for velocity in (20, 110))
-    made = [pipeline.log_mel(notes, steps=1, guidance_scale=1.0) for notes in (soft, loud)]
-    assert not np.array_equal(*made)
+    played = [plain_notes([(0.0, 0.5, 60, velocity, 45)]) for velocity in (20, 110)]
+    soft, loud = (pipeline.log_mel(notes, steps=1, guidance_scale=1.0) for notes in played)
+    assert not np.array_equal(soft, loud)
 
 
-def test_the_baseline_is_saved_as_itself(train_spectrogram: SpectrogramTrain, tmp_path: Path) -> None:
-    weights = train_spectrogram("autoregressive", tmp_path)["state_dict"]
-    saved = SpectrogramAutoregressive.from_pretrained(tmp_path / "model", low_cpu_mem_usage=False)
+def test_the_baseline_is_saved_as_itself(unbroken: Unbroken) -> None:
+    folder, checkpoint = unbroken("autoregressive")
+    weights = checkpoint["state_dict"]
+    saved = SpectrogramAutoregressive.from_pretrained(folder / "model", low_cpu_mem_usage=False)
     assert all(
         torch.equal(value, weights[f"average.module.{name}"]) for name, value in saved.state_dict().items()
     )
