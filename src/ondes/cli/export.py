@@ -15,6 +15,8 @@ class Layout(StrEnum):
     """Layouts by the names people type."""
 
     DIFFUSERS = "diffusers"
+    ONNX = "onnx"
+    OPENVINO = "openvino"
 
 
 ModelArgument = Annotated[
@@ -32,11 +34,19 @@ def register(app: typer.Typer) -> None:
 
 
 def export(model: ModelArgument, *, output: FolderOption, to: LayoutOption = Layout.DIFFUSERS) -> None:
-    """Write a Spectrogram Diffusion model as google/music-spectrogram-diffusion is laid out, weights as safetensors."""
-    from ondes.pipelines.spectrogram_exchange import export_model  # noqa: PLC0415
+    """Write a Spectrogram Diffusion model for other programs.
+
+    'diffusers': as google/music-spectrogram-diffusion is laid out, weights as safetensors. 'onnx', 'openvino': its
+    networks as graphs for these engines, without tokens, sampler and vocoder.
+    """
+    from ondes.pipelines.spectrogram_exchange import export_graphs, export_model  # noqa: PLC0415
 
     with waiting(f"reading {model}"):
-        notes = export_model(model, output)
+        if to is Layout.DIFFUSERS:
+            notes = export_model(model, output)
+        else:
+            notes = []
+            export_graphs(model, output, to.value)
     say(f"{output}: written for {to}")
     for note in notes:
         say(f"note: {note}")

@@ -23,6 +23,7 @@ from ondes.models.spectrogram_layers import (
     Sizes,
     at_least_float,
     linear,
+    may_look,
     open_mask,
     position_table,
     time_features,
@@ -49,7 +50,7 @@ class TransformerEncoder(ModelMixin, ConfigMixin):
 
     def _encode(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         tokens = self.dropout_pre(at_least_float(tokens) + self.position_encoding(positions))
-        opened = open_mask(mask, exact=not self.training)
+        opened = open_mask(mask, exact=may_look(self))
         for layer in self.encoders:
             tokens = layer(tokens, opened)
         return self.dropout_post(self.layer_norm(tokens))
@@ -273,7 +274,7 @@ class FilmDecoder(ModelMixin, ConfigMixin):
 
         On an accelerator nothing is saved by looking, which would have to wait for it.
         """
-        if time.device.type == "cpu" and not self.training and bool((time == time[0]).all()):
+        if time.device.type == "cpu" and may_look(self) and bool((time == time[0]).all()):
             time = time[:1]
         features = time_features(time, self.position_encoding.embedding_dim, self.longest)
         return self.conditioning_emb(features)[:, None]

@@ -97,6 +97,8 @@ class Norm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """The tokens at a mean square of 1, times the weights."""
+        if torch.onnx.is_in_onnx_export():  # whose operators of the last years have no such norm
+            return x * (x.square().mean(-1, keepdim=True) + NORM_EPSILON).rsqrt() * self.weight
         return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
@@ -175,6 +177,11 @@ def attend(
         query, key, value, attn_mask=mask, dropout_p=dropout_rate, scale=scale
     )
     return mixed.transpose(1, 2).flatten(2)
+
+
+def may_look(module: nn.Module) -> bool:
+    """Whether a network may go by the values it is given: neither where gradients are made, nor in a traced graph."""
+    return not module.training and not torch.onnx.is_in_onnx_export()
 
 
 def open_mask(mask: Bool[Tensor, "batch keys"], *, exact: bool) -> Bool[Tensor, "batch 1 1 keys"] | None:

@@ -161,6 +161,26 @@ def export_model(model: str, folder: Path) -> list[str]:
     return notes
 
 
+def export_graphs(model: str, folder: Path, engine: str) -> None:
+    """Write the networks of a Spectrogram Diffusion model as graphs for another engine.
+
+    Args:
+        model: As of `export_model`.
+        folder: Where to; it appears when everything is written.
+        engine: A name in `ondes.checkpoints.spectrogram_graphs.WRITERS`.
+
+    Raises:
+        UserError: As of `export_model`, or if a package that this needs is missing.
+    """
+    from ondes.checkpoints.spectrogram_graphs import WRITERS  # noqa: PLC0415
+
+    if is_published(model):
+        parts = read_spectrogram_folder(model)
+    else:
+        parts = _parts(SpectrogramDiffusionPipeline.from_pretrained(model), model)
+    WRITERS[engine](parts, folder)
+
+
 def _parts(pipeline: SpectrogramDiffusionPipeline, model: str) -> SpectrogramParts:
     """The parts that the layout has a place for.
 

@@ -1,0 +1,230 @@
+"""Writes the networks of Spectrogram Diffusion as graphs for other engines: ONNX, and OpenVINO's own form of it.
+
+Four graphs, so that everything is computed as rarely as here: the encoders and `memory` once a segment, `decoder` at
+every step of a sampler. Numbers of examples, tokens and keys are free.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ondes.checkpoints.spectrogram_parts import CONTEXT, DECODER, NOTES, SpectrogramParts
+from ondes.errors import UserError
+from ondes.files import folder_written_whole
+from ondes.models.spectrogram_diffusion import FilmDecoder
+from ondes.models.spectrogram_layers import Memory, open_mask
+
+MEMORY = "memory"
+SETTINGS = "graphs.json"
+"""File beside the graphs with the sizes of the networks."""
+
+OPSET = 18
+"""Of the ONNX operators: those that all engines of the last years know."""
+
+EXTRA = "pip install 'ondes[export]'"
+
+
+class MemoryGraph(nn.Module):
+    """Keys and values of all layers in two tensors (layers, batch, heads, keys, channels)."""
+
+    def __init__(self, decoder: FilmDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, encodings: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values that cross-attention makes of encodings (batch, keys, width)."""
+        keys, values = zip(*self.decoder._pairs(encodings), strict=True)
+        return torch.stack(keys), torch.stack(values)
+
+
+class DecoderGraph(nn.Module):
+    """A step of the decoder with keys and values in two tensors, and the mask (batch, keys) of what is heard."""
+
+    def __init__(self, decoder: FilmDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, noisy: Tensor, time: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """The decoder's answer; an example whose mask is false everywhere hears nothing."""
+        share = mask.any(1)[:, None, None].to(keys.dtype)
+        pairs = tuple(zip(keys.unbind(0), values.unbind(0), strict=True))
+        memory = Memory(pairs, open_mask(mask, exact=False), None, noisy.shape[0], share)
+        return self.decoder(noisy, time, memory)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network to write.
+
+    Attributes:
+        name: Of the file.
+        network: What computes it.
+        inputs: An example of each input, by name.
+        free: Which of their sizes are free: input, axis, name.
+        outputs: Names of what comes out.
+    """
+
+    name: str
+    network: nn.Module
+    inputs: dict[str, Tensor]
+    free: dict[str, dict[int, str]]
+    outputs: tuple[str, ...]
+
+
+def graphs_of(parts: SpectrogramParts) -> list[Graph]:
+    """The graphs of a model; that of the context encoder only where it has one."""
+    decoder, width = parts.decoder, int(parts.decoder.config["d_model"])
+    bands, frames = (int(parts.decoder.config[name]) for name in ("input_dims", "targets_length"))
+    layers, heads, channels = (
+        int(parts.decoder.config[name]) for name in ("num_layers", "num_heads", "d_kv")
+    )
+    batch, tokens, keys = 2, 5, 7
+    heard = torch.ones(batch, keys, dtype=torch.bool)
+    heard[0, 4:] = False
+    graphs = [
+        Graph(
+            NOTES,
+            parts.notes_encoder,
+            {"tokens": torch.ones(batch, tokens, dtype=torch.int64), "mask": heard[:, :tokens]},
+            {name: {0: "batch", 1: "tokens"} for name in ("tokens", "mask")},
+            ("encodings",),
+        ),
+        Graph(
+            MEMORY,
+            MemoryGraph(decoder),
+            {"encodings": torch.zeros(batch, keys, width)},
+            {"encodings": {0: "batch", 1: "keys"}},
+            ("keys", "values"),
+        ),
+        Graph(
+            DECODER,
+            DecoderGraph(decoder),
+            {
+                "noisy": torch.zeros(batch, frames, bands),
+                "time": torch.tensor([0.3, 0.6]),
+                "keys": torch.zeros(layers, batch, heads, keys, channels),
+                "values": torch.zeros(layers, batch, heads, keys, channels),
+                "mask": heard,
+            },
+            {
+                "noisy": {0: "batch"},
+                "time": {0: "batch"},
+                "keys": {1: "batch", 3: "keys"},
+                "values": {1: "batch", 3: "keys"},
+                "mask": {0: "batch", 1: "keys"},
+            },
+            ("answer",),
+        ),
+    ]
+    if parts.continuous_encoder is not None:
+        context = Graph(
+            CONTEXT,
+            parts.continuous_encoder,
+            {"frames": torch.zeros(batch, 5, bands), "mask": heard[:, :5]},
+            {name: {0: "batch", 1: "frames"} for name in ("frames", "mask")},
+            ("encodings",),
+        )
+        graphs.insert(1, context)
+    return graphs
+
+
+def write_onnx(parts: SpectrogramParts, folder: Path) -> None:
+    """Write a model as ONNX files: `notes_encoder`, `continuous_encoder`, `memory` and `decoder`, and `graphs.json`.
+
+    Raises:
+        UserError: If the package of the extra `export` is missing, or the folder exists.
+    """
+    require("onnx")
+    with folder_written_whole(folder) as beside:
+        beside.mkdir(exist_ok=True)
+        for graph in graphs_of(parts):
+            _write_graph(graph, beside / f"{graph.name}.onnx")
+        _write_settings(parts, beside)
+
+
+def write_openvino(parts: SpectrogramParts, folder: Path) -> None:
+    """Write a model as OpenVINO's `.xml` and `.bin`, with the names and inputs of `write_onnx`.
+
+    Raises:
+        UserError: As of `write_onnx`, or if OpenVINO is missing.
+    """
+    openvino = require("openvino", "pip install 'ondes[openvino]'")
+    require("onnx")
+    with folder_written_whole(folder) as beside:
+        beside.mkdir(exist_ok=True)
+        for graph in graphs_of(parts):
+            onnx = beside / f"{graph.name}.onnx"
+            _write_graph(graph, onnx)
+            # Single precision is kept: what the networks answer shall not change.
+            openvino.save_model(
+                openvino.convert_model(onnx), onnx.with_suffix(".xml"), compress_to_fp16=False
+            )
+            onnx.unlink()
+        _write_settings(parts, beside)
+
+
+WRITERS: dict[str, Callable[[SpectrogramParts, Path], None]] = {
+    "onnx": write_onnx,
+    "openvino": write_openvino,
+}
+"""By the names people type."""
+
+
+def _write_settings(parts: SpectrogramParts, folder: Path) -> None:
+    """Note the sizes of the networks."""
+    networks: Sequence[tuple[str, Any]] = [
+        (NOTES, parts.notes_encoder),
+        (CONTEXT, parts.continuous_encoder),
+        (DECODER, parts.decoder),
+    ]
+    settings = {
+        name: {key: value for key, value in network.config.items() if key[0] != "_"}
+        for name, network in networks
+        if network is not None
+    }
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+
+def _write_graph(graph: Graph, file: Path) -> None:
+    """Trace a network, and write it with its weights in one file."""
+    with torch.no_grad(), quiet_export():
+        torch.onnx.export(
+            graph.network.eval(),
+            tuple(graph.inputs.values()),
+            file,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes=graph.free,
+            opset_version=OPSET,
+            dynamo=False,  # the other exporter takes minutes for the same graph
+        )
+
+
+@contextmanager
+def quiet_export() -> Iterator[None]:
+    """Without advice on the other exporter, and on the checks of sizes that a trace leaves out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def require(package: str, advice: str = EXTRA) -> Any:
+    """A package that only exports need.
+
+    Raises:
+        UserError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError:
+        raise UserError(f"the package {package!r} is missing; this export needs it: {advice}") from None
