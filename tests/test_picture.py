@@ -83,3 +83,36 @@ def test_a_score_without_notes_can_be_drawn() -> None:
 def test_another_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="needs 44100 Hz"):
         picture.picture_mel(Audio.silence(1.0, sample_rate_hz=48_000))
+
+
+def _bars(axes: Any) -> list[tuple[float, float, float]]:
+    """Left, right and middle height of each rectangle that is drawn."""
+    corners = [path.vertices for collection in axes.collections for path in collection.get_paths()]
+    return sorted((c[:, 0].min(), c[:, 0].max(), round(c[:, 1].mean())) for c in corners)
+
+
+def test_each_score_has_a_roll_of_its_own_with_its_notes_and_parts(notes: Notes, tmp_path: Path) -> None:
+    one, other = picture.scores_figure({"first": notes, "second": notes.window(0.0, 0.9)}).axes
+    assert (one.get_title(loc="left"), other.get_title(loc="left")) == ("first", "second")
+    assert {(left, right) for left, right, _ in _bars(one)} >= {(0.0, 1.0), (1.0, 2.0), (0.5, 0.75)}
+    assert one.get_xlim()[1] == pytest.approx(2.0)
+    assert other.get_xlim()[1] == pytest.approx(0.9)
+    legend = one.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["Piano", "Drums"]
+    picture.draw_scores(tmp_path / "rolls.png", {"first": notes})
+    with Image.open(tmp_path / "rolls.png") as image:
+        assert image.size == (1540, 352)
+
+
+def test_histograms_of_sets_that_lie_apart_are_drawn_apart(tmp_path: Path) -> None:
+    low, high = np.full(10, 0.1), np.append(np.full(10, 0.9), np.nan)
+    path = tmp_path / "figures.png"
+    picture.draw_histograms(path, {"one": {"low": low, "high": high}, "none": {"low": high[-1:]}})
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    colours = [np.array([int(code[k : k + 2], 16) for k in (1, 3, 5)]) for code in picture.PART_COLOURS[:2]]
+    left = pixels[60:, : pixels.shape[1] // 3]  # below the legend
+    columns = [np.nonzero(np.abs(left - colour).sum(axis=2) < 20)[1] for colour in colours]
+    assert columns[0].min() < columns[1].min()
+    assert np.median(columns[0]) < np.median(columns[1])
