@@ -42,6 +42,8 @@ def main() -> None:
     sides = {"ondes": our_tokens, "mido": lambda path: theirs(path, repaired=False)}
     spent = dict.fromkeys(sides, 0.0)
     notes = dict.fromkeys(sides, 0)
+    for side in sides.values():  # what is imported or set up by the first file is not timed
+        side(files[0])
     for number, path in enumerate(files):
         for name in list(sides)[:: 1 if number % 2 == 0 else -1]:
             began_s = clock()
