@@ -32,9 +32,8 @@ def song(seed: int, notes: int = 60) -> NoteSequence:
 
 
 def test_batches_are_functions_of_their_number() -> None:
-    settings = {"batch": 3, "notes": 16, "seed": 5}
     songs = [song(seed) for seed in range(3)]
-    unbroken, resumed = (MixtureWindows(songs, **settings, first=first) for first in (0, 2))
+    unbroken, resumed = (MixtureWindows(songs, batch=3, notes=16, seed=5, first=first) for first in (0, 2))
     batches = iter(unbroken)
     third = [next(batches) for _ in range(3)][2]
     again = next(iter(resumed))

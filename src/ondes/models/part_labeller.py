@@ -135,8 +135,9 @@ class PartLabeller(ModelMixin, ConfigMixin):
         self.leave = nn.Linear(width, width, bias=False)
         self.part_key = nn.Linear(width, width, bias=False)
         self.proposal = nn.Linear(2 * width, INSTRUMENTS * MOST_OF_ONE)
-        for table in (self.pitch, self.pitch_class, self.instrument, self.part_number, *self.ranks):
-            nn.init.normal_(table.weight, std=0.3)
+        for layer in self.modules():
+            if isinstance(layer, nn.Embedding):
+                nn.init.normal_(layer.weight, std=0.3)
 
     def forward(
         self, facts: MixtureFacts, labels: Int64[Tensor, "batch notes"], parts: PartSet
