@@ -20,6 +20,10 @@ PART_NUMBERS = 8
 """Most parts of one instrument that are told apart: first violins, second violins, ..."""
 MOST_OF_ONE = 5
 """How many parts of one instrument a proposal counts: none to four."""
+NEAREST = 8
+"""Notes around each note whose labels it is told directly."""
+SEMITONES_A_QUARTER = 4.0
+"""So many semitones count as far as a quarter note, for what is near."""
 SHORTEST_QUARTERS, LONGEST_QUARTERS = 0.5, 512.0
 """Periods of the rotary embedding of time, in quarter notes."""
 SHORTEST_SEMITONES, LONGEST_SEMITONES = 4.0, 512.0
@@ -97,6 +101,42 @@ class NoteBlock(nn.Module):
         return notes + self.mlp(notes)
 
 
+class Neighbours(nn.Module):
+    """What the labels of the notes that are nearest in time and pitch say, given where they lie from each note.
+
+    Attention can learn the same; with as little data as ours it does not find out that known labels matter.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.label = nn.Linear(width, width // 2)
+        self.place = nn.Linear(5, width // 2)
+        self.say = nn.Linear(width // 2, width, bias=False)
+        nn.init.zeros_(self.say.weight)
+
+    def forward(
+        self, labels: Float[Tensor, "batch notes width"], facts: MixtureFacts
+    ) -> Float[Tensor, "batch notes width"]:
+        """What to add to each note.
+
+        Args:
+            labels: What each label means.
+            facts: Where the notes lie.
+        """
+        later = facts.onset[:, None] - facts.onset[..., None]
+        higher = (facts.pitch[:, None] - facts.pitch[..., None]).to(later.dtype)
+        # Of two equally far the lower and earlier one counts as nearer, whatever the order of the notes.
+        far = later.abs() + higher.abs() / SEMITONES_A_QUARTER + 1e-4 * higher + 1e-3 * later
+        itself = torch.eye(far.shape[1], dtype=torch.bool, device=far.device)
+        far = far.masked_fill(~facts.valid[:, None] | itself, torch.inf)
+        distance, near = far.topk(min(NEAREST, far.shape[1]), dim=2, largest=False)
+        later, higher = later.gather(2, near), higher.gather(2, near) / 12
+        places = torch.stack([later, later.abs(), higher, higher.abs(), (later == 0).to(later.dtype)], -1)
+        said = self.label(labels)[torch.arange(len(near), device=near.device)[:, None, None], near]
+        heard = functional.silu(said + self.place(places)).masked_fill(distance.isinf()[..., None], 0)
+        return self.say(heard.sum(2) / NEAREST)
+
+
 class PartLabeller(ModelMixin, ConfigMixin):
     """Scores how well each note of a mixture fits each of the parts asked for, some notes being labelled already.
 
@@ -130,6 +170,7 @@ class PartLabeller(ModelMixin, ConfigMixin):
         self.parts_attention = Attention(width, heads)
         self.parts_mlp = GatedMlp(width, hidden)
         self.label = nn.Linear(width, width, bias=False)
+        self.neighbours = Neighbours(width)
         self.stack = nn.ModuleList(NoteBlock(width, hidden, heads) for _ in range(blocks))
         self.leave_norm = nn.RMSNorm(width, eps=1e-6)
         self.leave = nn.Linear(width, width, bias=False)
@@ -183,7 +224,8 @@ class PartLabeller(ModelMixin, ConfigMixin):
             notes = notes + table(facts.ranks[..., column])
         # Label -1 picks nobody, who comes last.
         index = torch.where(labels < 0, known.shape[1] - 1, labels)[..., None].expand(-1, -1, known.shape[2])
-        notes = notes + self.label(known).gather(1, index)
+        named = self.label(known).gather(1, index)
+        notes = notes + named + self.neighbours(named, facts)
         angles = note_angles(facts.onset, pitch, known.shape[2] // self.config["heads"])[:, None]
         masks = facts.valid[:, None, None], _with_nobody(valid)
         for block in self.stack:
