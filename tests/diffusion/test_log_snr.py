@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-from ondes.diffusion.log_snr import alpha_sigma, cosine_betas, cosine_log_snr, cosine_time
+from ondes.diffusion.log_snr import alpha_sigma, cosine_betas, cosine_log_snr
 
 
 @pytest.mark.parametrize(
@@ -15,11 +15,6 @@ from ondes.diffusion.log_snr import alpha_sigma, cosine_betas, cosine_log_snr, c
 def test_the_schedule_has_the_published_values(time: float, log_snr: float) -> None:
     for dtype in (torch.float32, torch.float64):
         assert float(cosine_log_snr(torch.tensor(time, dtype=dtype))) == pytest.approx(log_snr, abs=6e-4)
-
-
-def test_time_and_noise_are_inverse() -> None:
-    times = torch.linspace(0, 1, 101, dtype=torch.float64)
-    assert torch.allclose(cosine_time(cosine_log_snr(times)), times, atol=1e-12)
 
 
 def test_shares_are_those_of_a_cosine_between_its_ends() -> None:

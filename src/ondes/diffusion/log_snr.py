@@ -25,11 +25,6 @@ def cosine_log_snr(time: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
     return (-2 * torch.log(torch.tan(_SLOPE * time.double() + _FIRST))).to(time.dtype)
 
 
-def cosine_time(log_snr: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
-    """The inverse of `cosine_log_snr`."""
-    return ((torch.atan(torch.exp(-log_snr.double() / 2)) - _FIRST) / _SLOPE).to(log_snr.dtype)
-
-
 def alpha_sigma(
     log_snr: Float[Tensor, "*times"],
 ) -> tuple[Float[Tensor, "*times"], Float[Tensor, "*times"]]:

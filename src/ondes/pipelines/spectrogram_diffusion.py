@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ondes.audio import Audio
 from ondes.diffusion.classifier_guidance import LogLikelihood
-from ondes.errors import UserError, nearest
 from ondes.models.mel_decoder import OnnxMelDecoder
 from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.loading import weights_hash
@@ -30,6 +29,7 @@ from ondes.pipelines.spectrogram_samplers import SAMPLER_STEPS, choose_sampling
 from ondes.pipelines.spectrogram_segments import (
     Stretch,
     batches,
+    choose_continuation,
     cut_segments,
     cut_windows,
     sample_stretches,
@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[float, float], None]
 """Called with the seconds of audio made and to be made; what it raises ends the work."""
-
-CONTINUATIONS = ("context", "inpainting", "none")
 
 
 class SpectrogramDiffusionPipeline(DiffusionPipeline):
@@ -326,7 +324,7 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
             default_guidance=float(self.config["default_guidance"]),
             **choices,
         )
-        mode = self._continuation(continuation, network)
+        mode = choose_continuation(continuation, network, int(self.config["overlap_frames"]))
         plans = [self._plan(song, network, mode) for song in songs]
         size = max(1, network.context_frames, int(self.config["overlap_frames"]))
         histories = [torch.zeros(0, network.bands, device=network.device) for _ in songs]
@@ -386,24 +384,3 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
         if mode == "inpainting":
             return cut_windows(notes, self.codec, network, int(self.config["overlap_frames"]))
         return cut_segments(notes, self.codec, network)
-
-    def _continuation(self, wanted: str | None, network: SegmentNetwork) -> str:
-        """How segments are joined.
-
-        Raises:
-            UserError: If there is no such way, or the model cannot go it.
-        """
-        if wanted is None:
-            return "context" if network.context_frames else "none"
-        if wanted not in CONTINUATIONS:
-            raise UserError(f"there is no continuation {wanted!r}: {nearest(wanted, CONTINUATIONS)}")
-        if wanted == "context" and not network.context_frames:
-            raise UserError(
-                "this model has no context encoder; leave continuation out, or choose 'inpainting'"
-            )
-        if wanted == "inpainting" and not 0 < int(self.config["overlap_frames"]) < network.frames:
-            raise UserError(
-                f"an overlap of {self.config['overlap_frames']} frames in windows of {network.frames}; "
-                "set overlap_frames to something between"
-            )
-        return wanted

@@ -17,13 +17,16 @@ from ondes.diffusion.inpainting import inpaint_steps
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.diffusion.noise import position_noise, position_seed
 from ondes.diffusion.timesteps import denoise_steps
-from ondes.errors import UserError
+from ondes.errors import UserError, nearest
 from ondes.models.spectrogram_layers import Memory
 from ondes.notes import Notes
 from ondes.pipelines.loading import fast_arithmetic
 from ondes.pipelines.segment_network import SegmentNetwork
 from ondes.pipelines.spectrogram_judge import Transcriber
 from ondes.representations.events import EventCodec, song_frames
+
+CONTINUATIONS = ("context", "inpainting", "none")
+"""Ways to join segments: the network hears the one before, they overlap, or they are made in parallel."""
 
 MOST_STEERED = 0.3
 """Share of the predicted noise by which a transcriber may change it."""
@@ -71,6 +74,31 @@ class Sampling:
     visits: int = 1
     transcriber: Transcriber | None = None
     transcriber_scale: float = 1.0
+
+
+def choose_continuation(wanted: str | None, network: SegmentNetwork, overlap_frames: int) -> str:
+    """How segments are joined.
+
+    Args:
+        wanted: One of `CONTINUATIONS`; as the network was trained if missing.
+        network: Tells what it can.
+        overlap_frames: Of windows that overlap.
+
+    Raises:
+        UserError: If there is no such way, or the network cannot go it.
+    """
+    if wanted is None:
+        return "context" if network.context_frames else "none"
+    if wanted not in CONTINUATIONS:
+        raise UserError(f"there is no continuation {wanted!r}: {nearest(wanted, CONTINUATIONS)}")
+    if wanted == "context" and not network.context_frames:
+        raise UserError("this model has no context encoder; leave continuation out, or choose 'inpainting'")
+    if wanted == "inpainting" and not 0 < overlap_frames < network.frames:
+        raise UserError(
+            f"an overlap of {overlap_frames} frames in windows of {network.frames}; set overlap_frames to something "
+            "between"
+        )
+    return wanted
 
 
 def cut_segments(notes: Notes, codec: EventCodec, network: SegmentNetwork) -> list[Stretch]:
