@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ondes.models.note_denoiser import NoteDenoiser
     from ondes.models.vocoder import Vocoder
     from ondes.pipelines.composer import ComposerPipeline
+    from ondes.pipelines.separation import SeparationPipeline
     from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
     from ondes.pipelines.synthesis import SynthesisPipeline
     from ondes.score import Notes, read_score, to_notes
@@ -28,6 +29,7 @@ _HOMES = {
     "AudioWriter": "ondes.audio",
     "Notes": "ondes.score",
     "NoteDenoiser": "ondes.models.note_denoiser",
+    "SeparationPipeline": "ondes.pipelines.separation",
     "SpectrogramDiffusionPipeline": "ondes.pipelines.spectrogram_diffusion",
     "SynthesisPipeline": "ondes.pipelines.synthesis",
     "UserError": "ondes.errors",
@@ -43,6 +45,7 @@ __all__ = [
     "GriffinLim",
     "NoteDenoiser",
     "Notes",
+    "SeparationPipeline",
     "SpectrogramDiffusionPipeline",
     "SynthesisPipeline",
     "UserError",

@@ -13,6 +13,9 @@ from ondes.errors import UserError
 TASKS = {
     "synth": "Train the synthesiser: notes to mel spectrograms.",
     "vocoder": "Train the vocoder: mel spectrograms to sound.",
+    "separate": "Train the separator: notes of a mixture to their parts.",
+    "compose": "Train the composer: masked diffusion of notes.",
+    "compose-continuous": "Train a composer of continuous features, to compare with.",
     "compose-dmc": "Train Diffusion-Music-Composer as published: noise to piano notes.",
     "spectrogram-diffusion": "Train a system of Spectrogram Diffusion: notes to mel spectrograms at 16 kHz.",
 }

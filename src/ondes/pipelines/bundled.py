@@ -29,7 +29,7 @@ class BundledModel:
 
     Attributes:
         name: What `from_pretrained` takes.
-        kind: "synthesiser", "vocoder" or "composer".
+        kind: "synthesiser", "vocoder", "composer" or "separator".
         path: Its folder.
         card: What its card.json says: data, licence, seconds trained, scores.
     """

@@ -14,7 +14,7 @@ from ondes.representations.ranges import DRUM_KEYS, HIGH, LOW
 
 _VOICES = {"soprano": (60, 84), "alto": (53, 77), "tenor": (48, 72), "bass": (40, 65)}
 _CHOIR, _ACOUSTIC_BASS = 52, 43
-_TWO_STAVES = frozenset((*range(0, 8), 16, 17, 18, 19, 20, 46))
+TWO_STAVES = frozenset((*range(0, 8), 16, 17, 18, 19, 20, 46))
 """Keyboards and harp: engraved music gives each hand a part of its own."""
 _NUMBERS = {
     **{word: number for number, word in enumerate(("one", "two", "three", "four"), 1)},
@@ -127,7 +127,7 @@ def with_two_hands(parts: tuple[PartSpec, ...]) -> tuple[PartSpec, ...]:
     counts = Counter(part.instrument for part in parts)
     hands: list[PartSpec] = []
     for part in parts:
-        if part.instrument in _TWO_STAVES and counts[part.instrument] == 1:
+        if part.instrument in TWO_STAVES and counts[part.instrument] == 1:
             names = (f"{part.name}, right hand", f"{part.name}, left hand")
             hands += [replace(part, name=name, part_number=number) for number, name in enumerate(names)]
         else:

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from ondes.representations.note_sequence import NoteSequence
+
 RANKS = 16
 """Places counted from the top or the bottom of a chord, and its size; more count as the last."""
 RANK_KINDS = 5
@@ -82,6 +84,24 @@ def to_mixture_facts(
         torch.from_numpy(numbers.astype(np.float32))[None],
         torch.from_numpy(ranks)[None],
         torch.ones(1, len(pitch), dtype=torch.bool),
+    )
+
+
+def facts_of(sequence: NoteSequence, *, stretch: float = 1.0) -> MixtureFacts:
+    """What the network may know of the notes of a window.
+
+    Args:
+        sequence: Its order is left as it is.
+        stretch: Multiplies all times; 2 writes the same music in notes of double length.
+    """
+    bars = sequence.bars
+    return to_mixture_facts(
+        sequence.onset_quarters * stretch,
+        sequence.duration_quarters * stretch,
+        sequence.pitch,
+        sequence.velocity,
+        bars.start_quarters[sequence.bar] * stretch,
+        bars.length_quarters[sequence.bar] * stretch,
     )
 
 

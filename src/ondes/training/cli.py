@@ -25,6 +25,8 @@ TASKS = {
     "synth": ("ondes.training.synth", "SynthTraining", "RenderedWindows"),
     "vocoder": ("ondes.training.vocoder", "VocoderTraining", "RenderedAudio"),
     "compose": ("ondes.training.composer", "ComposerTraining", "NoteWindows"),
+    "separate": ("ondes.training.separator", "SeparatorTraining", "Mixtures"),
+    "compose-continuous": ("ondes.training.composer_continuous", "ContinuousTraining", "NoteWindows"),
     "compose-dmc": ("ondes.training.dmc", "DmcTraining", "TripleData"),
     "spectrogram-diffusion": ("ondes.training.spectrogram_system", "SpectrogramTraining", "SpectrogramData"),
 }

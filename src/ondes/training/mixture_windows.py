@@ -17,7 +17,7 @@ from ondes.representations.mixtures import (
     PartSet,
     collate_facts,
     collate_parts,
-    to_mixture_facts,
+    facts_of,
 )
 from ondes.representations.note_sequence import NoteSequence
 from ondes.training.windows import own_numbers
@@ -52,24 +52,6 @@ def labels_of(sequence: NoteSequence, parts: Sequence[tuple[int, int]]) -> Int64
     for index, (instrument, number) in enumerate(parts):
         labels[(sequence.instrument == instrument) & (sequence.part_number == number)] = index
     return labels
-
-
-def facts_of(sequence: NoteSequence, *, stretch: float = 1.0) -> MixtureFacts:
-    """What the network may know of the notes of a window.
-
-    Args:
-        sequence: Its order is left as it is.
-        stretch: Multiplies all times; 2 writes the same music in notes of double length.
-    """
-    bars = sequence.bars
-    return to_mixture_facts(
-        sequence.onset_quarters * stretch,
-        sequence.duration_quarters * stretch,
-        sequence.pitch,
-        sequence.velocity,
-        bars.start_quarters[sequence.bar] * stretch,
-        bars.length_quarters[sequence.bar] * stretch,
-    )
 
 
 class MixtureWindows(IterableDataset[MixtureBatch]):

@@ -1,0 +1,484 @@
+"""Separation: every note of an unlabelled score gets its part, and none is lost."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from jaxtyping import Float64, Int64
+
+from ondes.checkpoints.spectrogram_folder import INDEX, read_json
+from ondes.errors import UserError, nearest
+from ondes.models.part_labeller import PartLabeller
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.separation_constraints import PartRules
+from ondes.pipelines.separation_notes import MixtureNotes, mixed, parted
+from ondes.pipelines.separation_parts import (
+    Labels,
+    already_separate,
+    asked,
+    kept_parts,
+    known_parts,
+    labels_for,
+    parts_of_tracks,
+    proposed,
+    with_drums,
+)
+from ondes.pipelines.separation_windows import (
+    Labelling,
+    Sampling,
+    classify_windows,
+    count_parts,
+    label_windows,
+)
+from ondes.representations.ensembles import PartSpec
+from ondes.representations.note_sequence import DRUMS, NoteSequence
+from ondes.score import ScoreSource, read_score
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+Progress = Callable[[float, float], None]
+"""Called with the notes that have their part and with all, after every window; what it raises stops the work."""
+
+METHODS = ("diffusion", "classifier")
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """A score in parts, and alternatives.
+
+    Attributes:
+        scores: The alternatives, the likeliest first: the same notes in other tracks.
+        labels: Index of the part of each note in `parts` (alternatives, notes).
+        confidences: How sure the network was of it; 1 where it was known before (alternatives, notes).
+        parts: Who plays.
+        notes: The notes that the columns speak of, in the order of the score's tracks.
+        doubled: Of each alternative, which notes also play in which parts: (alternatives, notes, parts).
+    """
+
+    scores: list[ScoreTick]
+    labels: Int64[np.ndarray, "alternatives notes"]
+    confidences: Float64[np.ndarray, "alternatives notes"]
+    parts: tuple[PartSpec, ...]
+    notes: MixtureNotes
+    doubled: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the arguments of a call come to."""
+
+    method: str
+    sampling: Sampling
+    rules: PartRules
+    allow_doubling: bool
+
+
+class SeparationPipeline(DiffusionPipeline):
+    """Gives each note of a score to one of the parts asked for, by diffusion over labels; the notes stay untouched.
+
+    Args:
+        network: Names the parts of notes some of which are labelled.
+        classifier: One of the same size that labels each note by itself, for `method="classifier"`; `network` does
+            that, too, if it is missing.
+        window_notes: Notes that the network sees at once.
+        overlap_notes: How many of them are of the window before and have their labels already.
+        default_steps: Steps of the first window where the caller names none.
+        default_temperature: Of alternatives after the first, which takes the likeliest labels.
+        order: "confidence" or "random": which labels are revealed first.
+        calibration: Divides the network's logits, so that stated probabilities hold (Guo et al. 2017, arXiv
+            1706.04599).
+        classifier_calibration: The same of the classifier.
+        doubling_probability: Least probability of a further part for a note, where doubling is allowed.
+    """
+
+    _optional_components = ("classifier",)
+
+    def __init__(
+        self,
+        network: PartLabeller,
+        classifier: PartLabeller | None = None,
+        window_notes: int = 256,
+        overlap_notes: int = 128,
+        default_steps: int = 8,
+        default_temperature: float = 1.0,
+        order: str = "confidence",
+        calibration: float = 1.0,
+        classifier_calibration: float = 1.0,
+        doubling_probability: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.register_modules(network=network, classifier=classifier)
+        self.register_to_config(
+            window_notes=window_notes,
+            overlap_notes=overlap_notes,
+            default_steps=default_steps,
+            default_temperature=default_temperature,
+            order=order,
+            calibration=calibration,
+            classifier_calibration=classifier_calibration,
+            doubling_probability=doubling_probability,
+        )
+        for model in self._networks():
+            model.eval()
+
+    def _networks(self) -> list[PartLabeller]:
+        return [self.network] if self.classifier is None else [self.network, self.classifier]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **settings: Any
+    ) -> SeparationPipeline:
+        """Load a model.
+
+        Args:
+            pretrained_model_name_or_path: A bundled name ("separate-small"), a folder that `save_pretrained` wrote, or
+                the id of a model on the Hub, which alone reaches the network.
+            settings: As of diffusers' `from_pretrained`.
+
+        Raises:
+            UserError: If there is no such model, or its weights are damaged or do not fit.
+        """
+        place = resolve(pretrained_model_name_or_path, kind="separator", config=INDEX)
+        if isinstance(place, Path):
+            verify_checksums(place)
+            made = read_json(place / INDEX).get("_class_name")
+            if made != cls.__name__:
+                raise UserError(
+                    f"{pretrained_model_name_or_path} is a {made} and separates nothing; give a separator"
+                )
+        try:
+            with quiet_loading():
+                chosen = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+                pipeline = super().from_pretrained(str(place), **chosen)
+        except LOADING_ERRORS as error:
+            raise UserError(
+                f"{pretrained_model_name_or_path} cannot be loaded as a separator: {reason(error)}"
+            ) from error
+        for name in ("network", "classifier"):
+            network = getattr(pipeline, name)
+            if isinstance(place, Path) and name not in settings and network is not None:
+                verify_names(place / name, network.state_dict())
+            if network is not None and not {"dtype", "torch_dtype"} & settings.keys():
+                network.float()  # weights may be stored as halves
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save everything as JSON and safetensors, with checksums of the weights."""
+        super().save_pretrained(str(save_directory), **settings)
+        write_checksums(Path(save_directory))
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
+        return weights_hash([self.config], self._networks())
+
+    def defaults(self) -> dict[str, Any]:
+        """Settings of the sampler where a caller names none."""
+        return {"steps": int(self.config["default_steps"])}
+
+    @overload
+    def __call__(self, score: list[Any], **choices: Any) -> list[Separation]: ...
+    @overload
+    def __call__(self, score: ScoreSource, **choices: Any) -> Separation: ...
+    @torch.no_grad()
+    def __call__(
+        self,
+        score: Any,
+        *,
+        into: str | Sequence[PartSpec] | None = None,
+        given: ScoreSource | None = None,
+        keep: bool = False,
+        n: int = 1,
+        method: str = "diffusion",
+        steps: int | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
+        allow_doubling: bool = False,
+        ranges: bool = False,
+        polyphony: int | Sequence[int] | None = None,
+        no_crossing: bool = False,
+        playable_hands: bool = False,
+        progress: Progress | None = None,
+    ) -> Any:
+        """The parts of a score.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or a list of such, of which each is what it would be alone.
+                Several tracks are merged; notes of the drum channel stay drums.
+            into: Who plays: an ensemble's name, a list of instruments, or parts. The network proposes if missing.
+            given: A score that holds some of the same notes in their parts; the rest is completed.
+            keep: Tracks whose instrument is asked for keep their notes; the others are separated. Without `into` a
+                score that is separate already comes back as it is.
+            n: How many alternatives.
+            method: "diffusion", or "classifier", which labels each note by itself.
+            steps: Of the sampler, for the first window.
+            temperature: Of every alternative; where missing the first takes the likeliest labels.
+            seed: Of the first alternative; the next has the next.
+            allow_doubling: A note may play in several parts, if it fits them well.
+            ranges: Parts keep to their compass.
+            polyphony: Most notes at once in each part, or of each part in turn; 0 stands for any number.
+            no_crossing: Parts that are higher by nature stay higher.
+            playable_hands: Each hand of a keyboard or harp keeps to five fingers and a tenth.
+            progress: See `Progress`.
+
+        Raises:
+            UserError: If the score has no notes, or a wish makes no sense.
+        """
+        order = self._order(
+            n, method, steps, temperature, seed, PartRules(ranges, None, no_crossing, playable_hands)
+        )
+        order = _Order(order.method, order.sampling, order.rules, allow_doubling)
+        many = [read_score(one) for one in (score if isinstance(score, list) else [score])]
+        known = None if given is None else read_score(given)
+        made = []
+        for index, one in enumerate(many):
+            share = _shared(progress, index, many)
+            made.append(self._separated(one, asked(into), known, order, polyphony, share, keep=keep))
+        return made if isinstance(score, list) else made[0]
+
+    def _order(
+        self,
+        n: int,
+        method: str,
+        steps: int | None,
+        temperature: float | None,
+        seed: int,
+        rules: PartRules,
+    ) -> _Order:
+        """Settings of the sampler, checked.
+
+        Raises:
+            UserError: If one makes no sense.
+        """
+        steps = int(self.config["default_steps"]) if steps is None else steps
+        if n < 1:
+            raise UserError(f"{n} alternatives: 1 or more are allowed")
+        if steps < 1:
+            raise UserError(f"{steps} steps: 1 or more are allowed")
+        if method not in METHODS:
+            raise UserError(f"no such method: {method!r}; {nearest(method, METHODS)}")
+        if temperature is not None and not 0 <= temperature <= 5:
+            raise UserError(f"temperature {temperature}: 0 to 5 is allowed")
+        others = float(self.config["default_temperature"]) if temperature is None else temperature
+        first = 0.0 if temperature is None else temperature
+        sampling = Sampling(
+            steps,
+            (first, *[others] * (n - 1)),
+            tuple(range(seed, seed + n)),
+            str(self.config["order"]),
+            float(self.config["calibration"]),
+            int(self.config["window_notes"]),
+            int(self.config["overlap_notes"]),
+        )
+        return _Order(method, sampling, rules, allow_doubling=False)
+
+    def _separated(
+        self,
+        score: ScoreTick,
+        into: tuple[PartSpec, ...] | None,
+        given: ScoreTick | None,
+        order: _Order,
+        polyphony: int | Sequence[int] | None,
+        progress: Progress | None,
+        *,
+        keep: bool,
+    ) -> Separation:
+        """One score in its parts."""
+        notes = MixtureNotes.of(score)
+        if not len(notes):
+            raise UserError("the score has no notes: there is nothing to separate; give one that has some")
+        sequence = mixed(score, notes, ~notes.is_drum)
+        parts, known = self._cast(score, notes, sequence, into, given, keep=keep)
+        rules = PartRules(
+            order.rules.ranges, _limits(polyphony, parts), order.rules.no_crossing, order.rules.playable_hands
+        )
+        labels = Labels.of(parts, hands=rules.playable_hands)
+        order = _Order(order.method, order.sampling, rules, order.allow_doubling)
+        made = self._labelled(sequence, labels, known, order, progress)
+        _explain(made.broken[0], sequence, rules, parts)
+        return _result(score, notes, sequence, parts, labels, known, made, self._least_doubling(order))
+
+    def _least_doubling(self, order: _Order) -> float:
+        return float(self.config["doubling_probability"]) if order.allow_doubling else np.inf
+
+    def _cast(
+        self,
+        score: ScoreTick,
+        notes: MixtureNotes,
+        sequence: NoteSequence,
+        into: tuple[PartSpec, ...] | None,
+        given: ScoreTick | None,
+        *,
+        keep: bool,
+    ) -> tuple[tuple[PartSpec, ...], Int64[np.ndarray, " notes"]]:
+        """Who plays, and the parts of notes that are known."""
+        separate = already_separate(score)
+        if separate and not keep:
+            warnings.warn(
+                f"the score has separate parts already ({', '.join(separate)}): they are merged and separated anew; "
+                "keep=True (--keep) leaves them",
+                stacklevel=2,
+            )
+        known = np.full(len(notes), -1, np.int64)
+        if keep and separate:
+            parts, tracks = parts_of_tracks(score, into or ())
+            if into is not None:
+                tracks = {track: part for track, part in tracks.items() if part < len(into)}
+                parts = into
+            known = kept_parts(notes, tracks)
+        else:
+            parts = into if into is not None else self._proposal(sequence)
+        if given is not None:
+            parts, tracks = parts_of_tracks(given, parts)
+            theirs = known_parts(score, notes, given, tracks)
+            known = np.where(theirs >= 0, theirs, known)
+        parts = with_drums(parts, notes)
+        drums = next((index for index, part in enumerate(parts) if part.instrument == DRUMS), -1)
+        # What is on the drum channel is a drum, and nothing else is.
+        known[~notes.is_drum & (known == drums)] = -1
+        known[notes.is_drum & ~_plays_drums(parts)[known]] = drums
+        return parts, known
+
+    def _proposal(self, sequence: NoteSequence) -> tuple[PartSpec, ...]:
+        if not len(sequence):
+            return ()
+        return proposed(count_parts(self.network, sequence, int(self.config["window_notes"])))
+
+    def _labelled(
+        self,
+        sequence: NoteSequence,
+        labels: Labels,
+        known: Int64[np.ndarray, " notes"],
+        order: _Order,
+        progress: Progress | None,
+    ) -> Labelling:
+        """Labels of the notes that are no drums."""
+        alternatives = len(order.sampling.seeds)
+        if not len(sequence):
+            nothing = np.zeros((alternatives, 0), np.int64)
+            return Labelling(nothing, np.zeros((alternatives, 0, len(labels.parts))), [0] * alternatives)
+
+        def on_notes(done: int) -> None:
+            if progress is not None:
+                progress(done, len(sequence))
+
+        own = labels_for(labels, known[sequence.index], sequence.pitch)
+        if order.method == "diffusion":
+            return label_windows(self.network, sequence, labels, own, order.rules, order.sampling, on_notes)
+        network = self.network if self.classifier is None else self.classifier
+        calibration = float(
+            self.config["calibration" if self.classifier is None else "classifier_calibration"]
+        )
+        settings = Sampling(**{**vars(order.sampling), "calibration": calibration})
+        classified = classify_windows(network, sequence, labels, settings, on_notes)
+        return label_windows(
+            network, sequence, labels, own, order.rules, order.sampling, lambda _: None, classified=classified
+        )
+
+
+def _plays_drums(parts: Sequence[PartSpec]) -> np.ndarray:
+    """Whether each part is one of drums, and at the end that nobody is not."""
+    return np.array([*(part.instrument == DRUMS for part in parts), False])
+
+
+def _shared(progress: Progress | None, index: int, scores: list[Any]) -> Progress | None:
+    """The progress of one of several scores as that of all."""
+    if progress is None:
+        return None
+    counts = [one.note_num() for one in scores]
+    return lambda done, _: progress(sum(counts[:index]) + done, sum(counts))
+
+
+def _limits(polyphony: int | Sequence[int] | None, parts: Sequence[PartSpec]) -> tuple[int, ...] | None:
+    """Most notes at once of each part.
+
+    Raises:
+        UserError: If there are more or fewer numbers than parts, or one is negative.
+    """
+    if polyphony is None:
+        return None
+    limits = (polyphony,) * len(parts) if isinstance(polyphony, int) else tuple(polyphony)
+    # Parts that were added (drums, known ones) play any number.
+    limits += (0,) * (len(parts) - len(limits))
+    if len(limits) > len(parts):
+        raise UserError(
+            f"{len(limits)} numbers of notes at once for {len(parts)} parts; give one for each, or one"
+        )
+    if min(limits, default=0) < 0:
+        raise UserError(f"{min(limits)} notes at once: 0 (any number) or more are allowed")
+    return limits
+
+
+def _explain(broken: int, sequence: NoteSequence, rules: PartRules, parts: Sequence[PartSpec]) -> None:
+    """Say that the rules were relaxed, and where more notes sound than all parts together can play."""
+    if not broken or not rules:
+        return
+    words = [
+        name
+        for name, asked_for in (
+            ("range", rules.ranges),
+            ("notes at once", rules.polyphony is not None),
+            ("no crossing", rules.no_crossing),
+            ("playable hands", rules.playable_hands),
+        )
+        if asked_for
+    ]
+    reasons = ""
+    most = sum(rules.polyphony or ())
+    if rules.polyphony is not None and all(rules.polyphony):
+        onset = sequence.onset_quarters
+        times = np.unique(onset)
+        release = np.sort(onset + sequence.duration_quarters)
+        sounding = np.searchsorted(onset, times, side="right") - np.searchsorted(release, times, side="right")
+        fullest = int(sounding.argmax())
+        if sounding[fullest] > most:
+            bar = int(sequence.bar[np.searchsorted(onset, times[fullest])]) + 1
+            reasons = (
+                f": {sounding[fullest]} notes sound at once in bar {bar}, and {len(parts)} parts play {most}"
+            )
+    warnings.warn(
+        f"{broken} notes do not fit ({', '.join(words)}){reasons}; the rules are relaxed for them, and no note is lost",
+        stacklevel=2,
+    )
+
+
+def _result(
+    score: ScoreTick,
+    notes: MixtureNotes,
+    sequence: NoteSequence,
+    parts: tuple[PartSpec, ...],
+    labels: Labels,
+    known: Int64[np.ndarray, " notes"],
+    made: Labelling,
+    least_doubling: float,
+) -> Separation:
+    """Labels by part instead of by hand, in the order of the score's notes; and the scores."""
+    alternatives = len(made.labels)
+    shape = alternatives, len(notes)
+    probability = np.zeros((*shape, len(parts)))
+    for label, part in enumerate(labels.owner.tolist()):
+        probability[:, sequence.index, part] += made.probability[:, :, label]
+    found = np.tile(known, (alternatives, 1))
+    owner = np.append(labels.owner, -1)
+    found[:, sequence.index] = owner[made.labels]
+    confidences = np.take_along_axis(probability, found[..., None], 2)[..., 0]
+    confidences[:, known >= 0] = 1.0
+    doubled = probability >= least_doubling
+    np.put_along_axis(doubled, found[..., None], values=False, axis=2)
+    doubled[:, known >= 0] = False
+    scores = [
+        parted(
+            score, notes, [np.flatnonzero((row == part) | also[:, part]) for part in range(len(parts))], parts
+        )
+        for row, also in zip(found, doubled, strict=True)
+    ]
+    return Separation(scores, found, np.minimum(confidences, 1.0), parts, notes, doubled)
