@@ -42,7 +42,7 @@ def write_config(run: Path, scores: Path, **data: Any) -> Path:
         "seed_everything": 0,
         "model": {
             "model": {"class_path": "ondes.models.dmc_unet.DmcUNet", "init_args": TINY},
-            "lower_from": 3,
+            "lower_from": 2,
         },
         "data": {
             "data": str(scores),
@@ -56,7 +56,7 @@ def write_config(run: Path, scores: Path, **data: Any) -> Path:
         "trainer": {
             "accelerator": "cpu",
             "max_epochs": -1,
-            "max_steps": 5,
+            "max_steps": 4,
             "val_check_interval": 2,
             "check_val_every_n_epoch": None,
             "num_sanity_val_steps": 0,
