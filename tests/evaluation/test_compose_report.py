@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from symbolic_notes import folk
+from symbolic_notes import folk, windows_of
 
 from ondes.errors import UserError
 from ondes.evaluation import compose_report
@@ -111,6 +111,12 @@ def test_copies_of_the_training_set_are_caught(music: ComposeReport) -> None:
         assert row(copies, start).verdict.startswith("miss")
         assert row(copies, start).value.value > 1.5 * row(music, start).value.value
     assert "longest of all 64 notes" in row(copies, "longest copied").note
+
+
+def test_windows_too_thin_for_a_run_say_nothing_of_copies() -> None:
+    """Not even that nothing is copied."""
+    chords = windows_of([[w, p, 0, 24, 60 + p] for w in range(4) for p in range(4)])
+    assert row(report_of(chords), "runs of 4").verdict == "not measured"
 
 
 def test_infills_stand_above_their_baselines_and_one_change_is_one_too_many(music: ComposeReport) -> None:

@@ -18,7 +18,7 @@ from ondes.evaluation.bootstrap import (
     ratio_figure,
 )
 from ondes.evaluation.compose_run import BATCH, ComposeFindings
-from ondes.evaluation.gates import Gate, Row
+from ondes.evaluation.gates import Gate, Row, shown
 from ondes.evaluation.memorisation import GRAMS, Copied, Symbols, copied, to_symbols
 from ondes.evaluation.symbolic import FIGURES
 from ondes.evaluation.symbolic_controls import CONTROLS
@@ -152,11 +152,11 @@ class ComposeTable:
         def statistic(counts: np.ndarray) -> np.ndarray:
             parts = counts[:, :border], counts[:, border:]
             rates = [
-                (part @ top) / np.maximum(part @ bottom, 1)
+                np.divide(part @ top, part @ bottom, out=np.full(len(part), NAN), where=part @ bottom > 0)
                 for part, (top, bottom, _) in zip(parts, sides, strict=True)
             ]
             # Nothing is no more than nothing; something is infinitely more.
-            none = np.where(rates[0] > 0, np.inf, 1.0)
+            none = np.where(rates[0] > 0, np.inf, np.where(np.isnan(rates[0] + rates[1]), NAN, 1.0))
             return np.divide(rates[0], rates[1], out=none, where=rates[1] > 0)
 
         sources = [(k, source) for k, (_, _, names) in enumerate(sides) for source in names]
@@ -284,7 +284,7 @@ def _infill_rows(table: ComposeTable) -> list[Row]:
                     who,
                     above,
                     GATES["above"],
-                    f"its own {own:.3f}",
+                    f"its own {shown(own)}",
                 )
             )
     return rows
