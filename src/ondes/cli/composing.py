@@ -74,7 +74,7 @@ def carry_out(
     names = output_names(output, order.count)
     folder = output if order.count > 1 else output.parent
     beside = folder / f"{output.stem if order.count == 1 else 'composition'}.json" if sidecar else None
-    _check_places(output, order.count, beside, audio)
+    check_places(output, order.count, beside, audio)
     _check_wishes(order)
     given = open_score(order.score)
     pipeline = load_composer(model, threads)
@@ -92,7 +92,7 @@ def output_names(output: Path, count: int) -> list[str]:
     return [output.name] if count == 1 else [f"{number:0{width}}.mid" for number in range(1, count + 1)]
 
 
-def _check_places(output: Path, count: int, sidecar: Path | None, audio: Path | None) -> None:
+def check_places(output: Path, count: int, sidecar: Path | None, audio: Path | None) -> None:
     """Refuse what cannot be written.
 
     Raises:

@@ -18,7 +18,19 @@ from ondes.cli.console import complain, routed_messages
 from ondes.cli.threads import threads_given_back
 from ondes.errors import UserError
 
-COMMANDS = ("demo", "synth", "compose", "replay", "models", "train", "evaluate", "data", "import_", "export")
+COMMANDS = (
+    "demo",
+    "synth",
+    "compose",
+    "separate",
+    "replay",
+    "models",
+    "train",
+    "evaluate",
+    "data",
+    "import_",
+    "export",
+)
 """Modules of this package, each with `register(app)`; none imports anything heavy before it runs."""
 
 EXIT_USER_ERROR = 2

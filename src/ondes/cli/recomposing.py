@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from ondes.cli import composing, rendering
+from ondes.cli import composing, rendering, separating
 from ondes.cli.composing import Order
 from ondes.cli.composition import Composition
 from ondes.cli.console import complain, say
@@ -38,15 +40,16 @@ def recompose(sidecar: Path, output: Path | None, *, score: Path | None, model: 
     record = Composition.read(sidecar)
     source = _source(record, sidecar.parent, score)
     target = _target(record, sidecar.parent, output)
-    order = Order(record.verb, source, record.count, record.choices)
+    separates = record.verb == separating.VERB
+    choices = separating.choices_of(record, sidecar.parent) if separates else record.choices
+    order = Order(record.verb, source, record.count, choices)
     given = composing.open_score(source)
     with rendering.staged(target.folder) as staging:
-        pipeline = composing.load_composer(
-            model or place_of(record.model.name, sidecar.parent), record.threads
-        )
+        load: Callable[..., Any] = separating.load_separator if separates else composing.load_composer
+        pipeline = load(model or place_of(record.model.name, sidecar.parent), record.threads)
         mention_versions(record)
         check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option="--model")
-        made = composing.run(order, given, pipeline, label="replay")
+        made = (separating if separates else composing).run(order, given, pipeline, label="replay")
         for name, one in zip(record.outputs, made, strict=True):
             (staging / name).write_bytes(one.dumps_midi())
         same = all(file_sha256(staging / name) == sha256 for name, sha256 in record.outputs.items())

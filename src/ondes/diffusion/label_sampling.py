@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ MOST_TURNS = 6
 """A note makes way for others so often; then it stays, whatever it breaks."""
 
 
+@runtime_checkable
 class LabelRules(Protocol):
     """What labels of one example may go together."""
 
@@ -133,7 +134,8 @@ class _Example:
     """One example within a step."""
 
     def __init__(self, probability: Tensor, known: Tensor, rules: LabelRules | None) -> None:
-        self.rules, self.known = rules, known.numpy()
+        self.rules = rules
+        self.known: np.ndarray = known.numpy()
         table = probability.numpy()
         if rules is not None:
             fits = rules.allowed & (table > 0)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -185,10 +185,6 @@ class SeparationPipeline(DiffusionPipeline):
         """Settings of the sampler where a caller names none."""
         return {"steps": int(self.config["default_steps"])}
 
-    @overload
-    def __call__(self, score: list[Any], **choices: Any) -> list[Separation]: ...
-    @overload
-    def __call__(self, score: ScoreSource, **choices: Any) -> Separation: ...
     @torch.no_grad()
     def __call__(
         self,
@@ -229,6 +225,9 @@ class SeparationPipeline(DiffusionPipeline):
             no_crossing: Parts that are higher by nature stay higher.
             playable_hands: Each hand of a keyboard or harp keeps to five fingers and a tenth.
             progress: See `Progress`.
+
+        Returns:
+            A `Separation`, or a list of such for a list.
 
         Raises:
             UserError: If the score has no notes, or a wish makes no sense.

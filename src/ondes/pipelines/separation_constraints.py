@@ -53,11 +53,11 @@ def _middle(part: PartSpec) -> float:
 
 
 def sounds_with(
-    onset: Float64[np.ndarray, "*notes"],
-    release: Float64[np.ndarray, "*notes"],
-    other_onset: Float64[np.ndarray, "*notes"],
-    other_release: Float64[np.ndarray, "*notes"],
-) -> Bool[np.ndarray, "*notes"]:
+    onset: Float64[np.ndarray, "*#notes"],
+    release: Float64[np.ndarray, "*#notes"],
+    other_onset: Float64[np.ndarray, "*#notes"],
+    other_release: Float64[np.ndarray, "*#notes"],
+) -> Bool[np.ndarray, "..."]:
     """Whether notes sound at once; see `LEAST_OVERLAP_QUARTERS`. Times in quarter notes."""
     overlap = np.minimum(release, other_release) - np.maximum(onset, other_onset)
     shorter = np.minimum(release - onset, other_release - other_onset)

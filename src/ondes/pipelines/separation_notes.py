@@ -88,7 +88,7 @@ def _columns(notes: MixtureNotes, rows: Int64[np.ndarray, " chosen"]) -> tuple[n
 def parted(
     score: symusic.core.ScoreTick,
     notes: MixtureNotes,
-    members: Sequence[Int64[np.ndarray, " own"]],
+    members: Sequence[np.ndarray],
     parts: Sequence[PartSpec],
 ) -> symusic.core.ScoreTick:
     """A copy of a score whose tracks are the parts; tempos, metres, keys and texts stay, and every note's attributes.
@@ -135,9 +135,7 @@ def _kinds_of_pedalling(score: symusic.core.ScoreTick) -> Int64[np.ndarray, " tr
     return np.array(kinds, np.int64)
 
 
-def _without_collisions(
-    notes: MixtureNotes, rows: Int64[np.ndarray, " own"]
-) -> list[Int64[np.ndarray, " own"]]:
+def _without_collisions(notes: MixtureNotes, rows: Int64[np.ndarray, " own"]) -> list[np.ndarray]:
     """The notes in as few layers as it takes that no two of one pitch in a layer sound at once."""
     order = np.lexsort((notes.pitch[rows], notes.time[rows]))
     rows = rows[order]

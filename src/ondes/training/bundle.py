@@ -1,7 +1,7 @@
 """Puts trained models into the package: `python -m ondes.training.bundle`.
 
-Matrices are stored as bfloat16, those of composers as float16, half the size; everything else, the statistics of the
-features among it, stays float32. Loading gives float32 again.
+Matrices are stored as bfloat16, those of composers and separators as float16, half the size; everything else, the
+statistics of the features among it, stays float32. Loading gives float32 again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.part_labeller import PartLabeller
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.bundled import WEIGHTS, write_checksums
 from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.samplers import make_scheduler
+from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
 from ondes.training.composer import load_network
 
@@ -98,6 +100,31 @@ def bundle_composer(
     write_card(folder, {"kind": "composer", "parameters": parameters, **card})
 
 
+def bundle_separator(
+    trained: Path, folder: Path, card: dict[str, Any], *, classifier: Path | None = None, **settings: Any
+) -> None:
+    """Put a trained separator into a folder of the package.
+
+    Args:
+        trained: Model folder of a run of `ondes train separate`.
+        folder: Of the package.
+        card: What to put on the card.
+        classifier: The same of a run with the objective "classifier".
+        settings: Of `SeparationPipeline`.
+    """
+    networks = [
+        PartLabeller.from_pretrained(place, low_cpu_mem_usage=False)
+        for place in (trained, classifier)
+        if place is not None
+    ]
+    parameters = sum(halve(network, torch.float16) for network in networks)
+    SeparationPipeline(*networks, **settings).save_pretrained(folder)
+    for config in sorted(folder.glob("*/config.json")):
+        forget_origin(config)
+    write_checksums(folder)
+    write_card(folder, {"kind": "separator", "parameters": parameters, **card})
+
+
 def main() -> None:
     """Bundle what the options name."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,7 +153,22 @@ def main() -> None:
         default={},
         help="JSON of the saved pipeline's settings, 'scheduler' with those of its scheduler",
     )
+    parser.add_argument("--separator", type=Path, help="model folder of a run of 'ondes train separate'")
+    parser.add_argument("--classifier", type=Path, help="the same of one with the objective 'classifier'")
+    parser.add_argument("--separator-card", type=Path, help="JSON to put on the separator's card")
+    parser.add_argument(
+        "--separator-settings", type=json.loads, default={}, help="JSON of the saved pipeline's settings"
+    )
     choice = parser.parse_args()
+    if choice.separator:
+        card = json.loads(choice.separator_card.read_text())
+        bundle_separator(
+            choice.separator,
+            WEIGHTS / "separate-small",
+            card,
+            classifier=choice.classifier,
+            **choice.separator_settings,
+        )
     if choice.composer:
         card = json.loads(choice.composer_card.read_text())
         bundle_composer(choice.composer, WEIGHTS / "compose-small", card, **choice.composer_settings)
