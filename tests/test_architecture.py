@@ -20,6 +20,7 @@ LAYERS = [
         "midi_notes",
         "midi_scan",
         "midi_tracks",
+        "ordering",
         "tempo",
         "controls",
         "notes",
