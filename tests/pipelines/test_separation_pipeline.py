@@ -15,7 +15,7 @@ from ondes.errors import UserError
 from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.separation_constraints import HAND_SEMITONES, PartRules, WindowRules, heights
 from ondes.pipelines.separation_parts import Labels, proposed
-from ondes.pipelines.separation_windows import spans
+from ondes.pipelines.separation_windows import settled_end, spans
 from ondes.representations.ensembles import PartSpec, parse_ensemble
 from ondes.representations.note_sequence import DRUMS
 
@@ -209,10 +209,21 @@ def sounding(made, part):
     return [made.notes.pitch[own & (made.notes.time == time)].tolist() for time in np.unique(made.notes.time)]
 
 
-def test_one_note_at_once_without_crossing_is_the_order_of_pitches():
-    made = separated(score_of(chords(3)), into=QUARTET, polyphony=1, no_crossing=True)
-    order = np.argsort(-made.notes.pitch.reshape(-1, 4), axis=1)
-    assert np.array_equal(np.argsort(made.labels[0].reshape(-1, 4), axis=1), order)
+@pytest.mark.parametrize(
+    ("into", "pitches"), [(QUARTET, (76, 67, 60, 48)), ("violin, viola, cello", (76, 60, 48))]
+)
+def test_one_note_at_once_without_crossing_is_the_order_of_pitches(into, pitches):
+    made = separated(score_of(chords(3, pitches)), into=into, polyphony=1, no_crossing=True)
+    shape = -1, len(pitches)
+    order = np.argsort(-made.notes.pitch.reshape(shape), axis=1)
+    assert np.array_equal(np.argsort(made.labels[0].reshape(shape), axis=1), order)
+
+
+def test_a_window_settles_no_part_of_a_chord():
+    onset = np.repeat(np.arange(20.0), 3)
+    assert settled_end(onset, 32, 16) == 27
+    assert settled_end(onset, 31, 16) == 27
+    assert settled_end(np.zeros(60), 32, 16) == 32
 
 
 def test_parts_keep_to_their_compass_if_they_can():

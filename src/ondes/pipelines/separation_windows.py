@@ -65,6 +65,18 @@ def spans(notes: int, window: int, overlap: int) -> list[tuple[int, int]]:
     return [(max(min(end, notes) - window, 0), min(end, notes)) for end in ends]
 
 
+def settled_end(onset: Float64[np.ndarray, " notes"], end: int, overlap: int) -> int:
+    """Up to where a window's labels stay; those after it are found again by the next, which sees what follows.
+
+    That is a quarter of the overlap before the end, between two onsets, so that no chord is torn apart; the end where
+    the whole overlap is one chord.
+    """
+    for place in range(end - overlap // 4, end - overlap, -1):
+        if onset[place - 1] < onset[place]:
+            return place
+    return end
+
+
 def window_facts(sequence: NoteSequence, span: tuple[int, int], device: torch.device) -> MixtureFacts:
     """What the network may know of one window, a batch of one."""
     facts = facts_of(sequence.select(np.arange(*span)))
@@ -82,7 +94,7 @@ def label_windows(
     *,
     classified: Float64[np.ndarray, "notes labels"] | None = None,
 ) -> Labelling:
-    """Masked diffusion over the labels of each window in turn; what the windows share is known to the later one.
+    """Masked diffusion over the labels of each window in turn; what is settled is known to the next.
 
     Args:
         network: Asked for logits.
@@ -104,6 +116,7 @@ def label_windows(
     ):
         walk.to(start)
         walk.facts = None
+        settled = end if end == len(sequence) else settled_end(walk.onset, end, sampling.overlap_notes)
         for first in range(0, len(found), MOST_TOGETHER):
             rows = slice(first, min(first + MOST_TOGETHER, len(found)))
             open_ones = found[rows, start:end] < 0
@@ -113,7 +126,8 @@ def label_windows(
                 probability[rows, start:end][open_ones] = sample.probability.numpy()[open_ones]
             for row, count in zip(range(rows.start, rows.stop), sample.broken, strict=True):
                 broken[row] += count
-        on_notes(end)
+        found[:, settled:end] = known[settled:end]
+        on_notes(settled)
     return Labelling(found, probability, broken)
 
 
