@@ -57,7 +57,8 @@ def test_note_f1_is_mir_evals(guess: list[tuple[int, int]], truth: list[tuple[in
             )
             for one in (real, ours)
         ]
-        return transcription.precision_recall_f1_overlap(*sides[0], *sides[1], offset_ratio=None)[2]
+        judge: Any = transcription.precision_recall_f1_overlap
+        return judge(*sides[0], *sides[1], offset_ratio=None)[2]
 
     assert note_f1(ours, real) == pytest.approx(theirs(pitch=True))
     assert note_f1(ours, real, pitch=False) == pytest.approx(theirs(pitch=False))

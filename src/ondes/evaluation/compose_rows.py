@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class ComposeTable:
     resamples: int = RESAMPLES
 
     @property
-    def _draws(self) -> dict[str, int]:
+    def _draws(self) -> dict[str, Any]:
         return {"seed": self.seed, "resamples": self.resamples}
 
     @cached_property

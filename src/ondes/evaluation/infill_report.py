@@ -138,7 +138,7 @@ def note_f1(guess: BarNotes, truth: BarNotes, *, pitch: bool = True) -> float:
     keys = [one.part * 128 + (one.pitch if pitch else 0) for one in (guess, truth)]
     found = sum(
         _matches(guess.onset_quarters[keys[0] == key], truth.onset_quarters[keys[1] == key])
-        for key in np.intersect1d(*keys).tolist()
+        for key in np.intersect1d(keys[0], keys[1]).tolist()
     )
     return 2 * found / total
 

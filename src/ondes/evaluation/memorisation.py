@@ -116,8 +116,10 @@ class Copied:
 
     def part(self, first: int, last: int) -> Copied:
         """The windows from one up to before another."""
-        tables = ({n: row[first:last] for n, row in table.items()} for table in (self.found, self.possible))
-        return Copied(*tables, self.longest_notes[first:last])
+        found, possible = (
+            {n: row[first:last] for n, row in table.items()} for table in (self.found, self.possible)
+        )
+        return Copied(found, possible, self.longest_notes[first:last])
 
 
 def copied(query: Symbols, corpus: Symbols) -> Copied:
