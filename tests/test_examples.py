@@ -12,10 +12,11 @@ import pytest
 from ondes.audio import Audio
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
-from tiny_model import save_tiny_model
+from tiny_model import save_tiny_model, save_tiny_separator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WORDS = {
+    "separate_and_play": ["song.mid", "out.wav"],
     "play": ["song.mid", "out.wav"],
     "stream_while_playing": ["song.mid", "out.wav"],
     "write_a_score": ["out.wav"],
@@ -32,6 +33,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
     model = save_tiny_model(tmp_path / "weights" / "synth-small")
     (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
+    separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
+    (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
 
@@ -47,7 +50,7 @@ def test_every_example_is_tested_and_under_40_lines() -> None:
     assert max(files.values()) < 40
 
 
-@pytest.mark.parametrize("name", ["play", "stream_while_playing", "write_a_score"])
+@pytest.mark.parametrize("name", ["play", "separate_and_play", "stream_while_playing", "write_a_score"])
 def test_examples_write_music(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _run(name, monkeypatch)
     audio = Audio.read("out.wav")

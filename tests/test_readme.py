@@ -15,7 +15,7 @@ from ondes.cli.main import build_app
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
 from ondes.sidecar import Sidecar
-from tiny_model import save_tiny_model
+from tiny_model import save_tiny_model, save_tiny_separator
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,6 +54,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
     model = save_tiny_model(tmp_path / "weights" / "synth-small")
     (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
+    separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
+    (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -63,7 +65,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_python_blocks_run(page: Path, shelf: Path) -> None:
     for block in _blocks(page, "python"):
         exec(compile(block, str(page), "exec"), {})
-        assert list(shelf.glob("song.[wf]*"))
+        assert [*shelf.glob("song.[wf]*"), *shelf.glob("parts.mid")]
 
 
 @pytest.mark.parametrize("words", _shell_words(), ids=" ".join)

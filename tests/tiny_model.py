@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 
 from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.part_labeller import PartLabeller
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.samplers import make_scheduler
+from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
 
 SIZES = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
@@ -20,4 +22,12 @@ def save_tiny_model(folder: Path) -> Path:
     denoiser = NoteDenoiser(width=16, hidden=16, blocks=1, heads=2, note_width=16, note_embedding=8)
     vocoder = Vocoder(width=16, hidden=16, blocks=1)
     SynthesisPipeline(denoiser, vocoder, make_scheduler("euler"), **SIZES).save_pretrained(folder)
+    return folder
+
+
+def save_tiny_separator(folder: Path) -> Path:
+    """Save a separator of short windows."""
+    torch.manual_seed(0)
+    network = PartLabeller(width=16, hidden=16, blocks=1, heads=2)
+    SeparationPipeline(network, window_notes=16, overlap_notes=8, default_steps=2).save_pretrained(folder)
     return folder
