@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,34 @@ def draw_histograms(path: Path, figures: Mapping[str, Mapping[str, np.ndarray]])
     for axes in grid.ravel()[len(figures) :]:
         axes.set_axis_off()
     grid[0, 0].legend(fontsize="small", frameon=False)
+    with written_whole(path) as neighbour:
+        canvas.savefig(neighbour, dpi=110)
+
+
+def draw_confusions(path: Path, tables: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> None:
+    """Write a PNG with confusion matrices side by side: where the notes of each class went.
+
+    Args:
+        path: The picture, written whole or not at all.
+        tables: Title to names of classes and counts by true and found class, whose last column is of none.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    canvas = Figure(figsize=(5.5 * len(tables), 5), layout="constrained")
+    grid: Any = canvas.subplots(1, len(tables), squeeze=False)
+    for axes, (title, (names, counts)) in zip(grid[0], tables.items(), strict=True):
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axes.imshow(shares, vmin=0.0, vmax=1.0, cmap="Blues")
+        for row, column in np.ndindex(*shares.shape):
+            if counts[row, column]:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                text = f"{shares[row, column]:.2f}"
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
+        axes.set_xticks(range(len(names) + 1), [*names, "none"], rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set_title(title, loc="left")
+        axes.set_xlabel("given to")
+        axes.set_ylabel("written for")
     with written_whole(path) as neighbour:
         canvas.savefig(neighbour, dpi=110)
 

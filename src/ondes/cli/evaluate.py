@@ -13,6 +13,7 @@ import typer
 from ondes.cli import rendering
 from ondes.cli.console import console, say
 from ondes.cli.evaluate_compose import evaluate_composer
+from ondes.cli.evaluate_separation import evaluate_separator
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
 
@@ -94,6 +95,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(_group)
     group.command("synth")(evaluate_synthesiser)
     group.command("compose")(evaluate_composer)
+    group.command("separate")(evaluate_separator)
     app.add_typer(group, name="evaluate")
 
 
