@@ -139,9 +139,8 @@ def test_bars_are_counted_as_far_as_they_are_known() -> None:
 
 def test_a_note_is_the_sum_of_its_classes_and_of_what_they_mean() -> None:
     model = network()
-    model.nearby.weight.data.zero_()
     low, high, hidden = (torch.tensor([[[1, 30, pitch, 5, 3, 40, 2]]]) for pitch in (50, 62, 128))
-    embed = lambda tokens: model._embed(tokens, None)[0, 0]  # noqa: E731
+    embed = lambda tokens: model._embed(tokens)[0, 0]  # noqa: E731
     table = model.embedding.weight
     starts = model.starts
     # An octave apart: another pitch and another octave, but the same pitch class.

@@ -172,6 +172,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
         else:
             self.enter = nn.Linear(2 * feature_size, width)
             self.level = nn.Linear(2 * LEVEL_FREQUENCIES, width)
+            self.nearby = nn.Conv1d(width, width, NEARBY, padding=NEARBY // 2, bias=False)
             self.leave = nn.Linear(width, feature_size)
             nn.init.zeros_(self.leave.weight)
         classes = {"key": KEYS, "metre": len(metres), "tempo": TEMPOS, "density": DENSITIES}
@@ -217,26 +218,29 @@ class NoteTransformer(ModelMixin, ConfigMixin):
             wish = wish + self.level(_sinusoids(level))
             bars = notes.new_zeros(notes.shape[:2])
         else:
-            entered, bars = self._embed(notes, valid), self._known_bars(notes)
+            entered, bars = self._embed(notes), self._known_bars(notes)
         mixed = self.mix(wish)
         modulation = self.modulate(mixed).unflatten(1, (6, -1))
         angles = self.angles(bars.to(entered.dtype))
         seen = None if valid is None or bool(valid.all()) else valid[:, None, None]
-        hidden = entered + self.greet(mixed)[:, None]
+        hidden = self._mixed(entered, valid) + self.greet(mixed)[:, None]
         for block in self.stack:
             hidden = block(hidden, modulation, angles, seen)
         answer = self.leave(_normed(hidden) * self.leave_scale)
         return answer if notes.is_floating_point() else self._logits(answer)
 
-    def _embed(self, tokens: Tensor, valid: Tensor | None) -> Tensor:
-        """Sum of the embeddings of a note's classes and of what they mean, and a mixture of those around it.
+    def _mixed(self, alone: Tensor, valid: Tensor | None) -> Tensor:
+        """Each note and a mixture of those around it (batch, notes, width).
 
-        Without the mixture, training with as little data as ours does not find out that neighbours matter: attention
-        begins by looking everywhere alike.
-
-        Returns:
-            (batch, notes, width).
+        Without, training with as little data as ours does not find out that neighbours matter: attention begins by
+        looking everywhere alike.
         """
+        if valid is not None:
+            alone = alone * valid[..., None]
+        return alone + self.nearby(alone.transpose(1, 2)).transpose(1, 2)
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Sum of the embeddings of a note's classes and of what they mean (batch, notes, width)."""
         columns = list(tokens.unbind(-1))
         for field, by in self.factors:
             size = self.sizes[field]
@@ -245,10 +249,7 @@ class NoteTransformer(ModelMixin, ConfigMixin):
             columns.append(torch.where(masked, rows, tokens[..., field] // by))
         rows = torch.stack(columns, -1) + torch.tensor(self.starts, device=tokens.device)
         summed = functional.embedding_bag(rows.flatten(0, 1), self.embedding.weight, mode="sum")
-        alone = summed.unflatten(0, rows.shape[:2])
-        if valid is not None:
-            alone = alone * valid[..., None]
-        return alone + self.nearby(alone.transpose(1, 2)).transpose(1, 2)
+        return summed.unflatten(0, rows.shape[:2])
 
     def _logits(self, answer: Tensor) -> tuple[Tensor, ...]:
         """How near an answer is to the embedding of each class, with what that means, and how frequent the class is.

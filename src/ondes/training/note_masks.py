@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -114,10 +114,16 @@ PATTERNS: dict[str, tuple[float, Callable[[NoteSequence, np.random.Generator], P
 """How often each pattern is drawn, and its function."""
 
 
-def draw_pattern(sequence: NoteSequence, rng: np.random.Generator) -> Pattern:
+NOTE_PATTERNS = ("whole", "suffix", "some_notes")
+"""Patterns of whole notes in the order of writing, for networks of continuous features."""
+
+
+def draw_pattern(
+    sequence: NoteSequence, rng: np.random.Generator, names: Sequence[str] = tuple(PATTERNS)
+) -> Pattern:
     """A pattern for a window of notes, whose bars count from 0."""
-    shares = np.array([share for share, _ in PATTERNS.values()])
-    _, function = list(PATTERNS.values())[rng.choice(len(shares), p=shares / shares.sum())]
+    shares = np.array([PATTERNS[name][0] for name in names])
+    _, function = PATTERNS[names[rng.choice(len(shares), p=shares / shares.sum())]]
     return function(sequence, rng)
 
 

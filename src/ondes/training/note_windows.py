@@ -12,6 +12,7 @@ import lightning
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -24,10 +25,11 @@ from ondes.representations.note_conditions import (
     style_of,
     to_condition_tensors,
 )
+from ondes.representations.note_features import FeatureStatistics, to_features
 from ondes.representations.note_layout import inpainting_order, relaid
 from ondes.representations.note_sequence import NoteSequence
 from ondes.representations.note_tokens import FIELDS, SIZES, VELOCITY, Tokens, to_tokens
-from ondes.training.note_masks import Pattern, draw_levels, draw_pattern, whole
+from ondes.training.note_masks import NOTE_PATTERNS, PATTERNS, Pattern, draw_levels, draw_pattern, whole
 from ondes.training.windows import own_numbers
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class NoteBatch(NamedTuple):
         valid: False for padding, at the end (batch, notes).
         conditions: As of `to_condition_tensors`.
         number: Of the batch.
+        features: Of the notes (batch, notes, features), zeros in padding, where statistics are given.
     """
 
     tokens: Int64[Tensor, "batch notes fields"]
@@ -61,6 +64,7 @@ class NoteBatch(NamedTuple):
     valid: Bool[Tensor, "batch notes"]
     conditions: Mapping[str, Tensor]
     number: Tensor
+    features: Float[Tensor, "batch notes features"] | None = None
 
 
 def cut(sequence: NoteSequence, start: int, notes: int) -> NoteSequence:
@@ -79,7 +83,7 @@ def forget(conditions: NoteConditions, rng: np.random.Generator) -> NoteConditio
 
 
 def collate(
-    windows: Sequence[tuple[Tokens, Pattern, np.ndarray]],
+    windows: Sequence[tuple[NDArray[np.int64], Pattern, NDArray[np.float32]]],
     conditions: Sequence[NoteConditions],
     *,
     notes: int,
@@ -118,6 +122,7 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         learn: False for validation: nothing is transposed or forgotten, and everything is free.
         rank: Of this process among several, which have different batches.
         processes: How many there are.
+        statistics: Give features too, scaled by these, and free whole notes only.
     """
 
     def __init__(
@@ -133,7 +138,10 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         learn: bool = True,
         rank: int = 0,
         processes: int = 1,
+        statistics: FeatureStatistics | None = None,
     ) -> None:
+        self.statistics = statistics
+        self.patterns = tuple(PATTERNS) if statistics is None else NOTE_PATTERNS
         self.scores, self.lengths, self.notes_per_batch = scores, tuple(lengths), notes_per_batch
         self.styles, self.seed, self.first, self.learn = tuple(styles), seed, first, learn
         self.rank, self.processes = rank, processes
@@ -154,19 +162,25 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         notes = int(rng.choice(self.lengths))
         count = max(self.notes_per_batch // notes, 1)
         strata = rng.permutation(count)
-        windows, conditions = [], []
+        windows, conditions, features = [], [], []
         for index, stratum in zip(
             rng.choice(len(self.scores), size=count, p=self.weights), strata, strict=True
         ):
             sequence, style = self.window(int(index), notes, rng)
             known = conditions_of(sequence, style=style)
             conditions.append(forget(known, rng) if self.learn else known)
-            pattern = draw_pattern(sequence, rng) if self.learn else whole(sequence, rng)
+            pattern = draw_pattern(sequence, rng, self.patterns) if self.learn else whole(sequence, rng)
             level = draw_levels(rng, int(stratum), count)
             if not self.learn:
                 level = np.full_like(level, (stratum + 0.5) / count)
             windows.append((*laid_out(sequence, pattern), level))
-        return collate(windows, conditions, notes=notes, styles=self.styles, number=number)
+            if self.statistics is not None:
+                features.append(torch.from_numpy(to_features(sequence, self.statistics)))
+        batch = collate(windows, conditions, notes=notes, styles=self.styles, number=number)
+        if self.statistics is None:
+            return batch
+        padded = [torch.nn.functional.pad(own, (0, 0, 0, notes - len(own))) for own in features]
+        return batch._replace(features=torch.stack(padded))
 
     def window(self, index: int, notes: int, rng: np.random.Generator) -> tuple[NoteSequence, str | None]:
         """A window of a score, transposed in training, and its style."""
@@ -219,6 +233,7 @@ class NoteWindows(lightning.LightningDataModule):
         super().__init__()
         self.save_hyperparameters()
         self.styles: tuple[str, ...] = ()
+        self.statistics: FeatureStatistics | None = None
         self.scores: dict[str, CachedSequences] = {}
 
     def setup(self, stage: str) -> None:
@@ -232,7 +247,15 @@ class NoteWindows(lightning.LightningDataModule):
         settings = {name: self.hparams[name] for name in names}
         if split == "validation":
             place = {"seed": -1, "learn": False}
-        return RandomNoteWindows(self.scores[split], styles=self.styles, **settings, **place)
+        known = {"styles": self.styles, "statistics": self.statistics}
+        return RandomNoteWindows(self.scores[split], **settings, **known, **place)
+
+    def fit_statistics(self, songs: int = 200) -> FeatureStatistics:
+        """Statistics of the features of evenly chosen songs, which batches are scaled by from now on."""
+        scores = self.scores["train"]
+        chosen = np.unique(np.linspace(0, len(scores) - 1, songs).astype(int))
+        self.statistics = FeatureStatistics.fit(scores[int(index)][0] for index in chosen)
+        return self.statistics
 
     def train_dataloader(self) -> DataLoader[NoteBatch]:
         """Endless batches from the trainer's step on; each process has its own."""
