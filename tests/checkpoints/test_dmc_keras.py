@@ -97,10 +97,10 @@ def test_files_that_are_no_weights_of_keras_2_are_refused(file: Path, tmp_path: 
         stored.create_group("layers/conv2d/vars")
     refused(tmp_path / "keras3.h5", "no attribute 'layer_names'.*Keras 3")
     with h5py.File(file, "a") as stored:
-        name = GOLDEN["weights"][0][0]
-        shape = stored["u_net"][name].shape
-        del stored["u_net"][name]
-        stored["u_net"].create_dataset(name, shape, "f4", external=[(str(tmp_path / "text.h5"), 0, 999)])
+        name, shape = GOLDEN["weights"][0]
+        place = f"u_net/{name}"
+        del stored[place]
+        stored.create_dataset(place, shape, "f4", external=[(str(tmp_path / "text.h5"), 0, 999)])
     refused(file, "lies in another file")
 
 

@@ -40,14 +40,14 @@ def write_piece(
         track.append(mido.Message("program_change", program=0, channel=channel, time=0))
         for step in range(130 if channel == 0 else 200):
             low, high = 36 + int(rng.integers(0, 5)), 60 + int(rng.integers(0, 5))
-            words = {"channel": channel, "velocity": 80}
+            words: dict[str, Any] = {"channel": channel, "velocity": 80}
             track.append(mido.Message("note_on", note=low, time=0, **words))
             track.append(mido.Message("note_on", note=high, time=eighth // 2, **words))
             if pedal:
                 track.append(
                     mido.Message("control_change", control=64, value=127 * (step % 2), time=eighth // 4)
                 )
-            off = {"channel": channel, "velocity": 0}
+            off: dict[str, Any] = {"channel": channel, "velocity": 0}
             track.append(mido.Message("note_off", note=low, time=eighth // 4, **off))
             track.append(mido.Message("note_on", note=high, time=eighth // 4, **off))
         file.tracks.append(track)

@@ -16,14 +16,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 import h5py
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
-from tf_keras import layers
+import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
+import tf_keras as keras  # pyright: ignore[reportMissingImports]
+from tf_keras import layers  # pyright: ignore[reportMissingImports]
 
 WIDTH, NOTES, HEADS, TIME = 4, 32, 2, 16
 
@@ -207,11 +208,12 @@ def main() -> None:
     model.save_weights(str(file), save_format="h5")
     with h5py.File(file) as stored:
         root = {name: np.asarray(value).tolist() for name, value in stored.attrs.items()}
-        inner = stored["u_net"]
+        inner: Any = stored["u_net"]
         names = text(np.asarray(inner.attrs["weight_names"]).tolist())
         shapes = [list(inner[name].shape) for name in names]
         assert all(np.array_equal(inner[n], v) for n, v in zip(names, group_values, strict=True))
-        assert not len(stored["top_level_model_weights"].attrs["weight_names"])
+        top: Any = stored["top_level_model_weights"].attrs["weight_names"]
+        assert not len(top)
         groups = list(stored)
 
     full = Diffusion(64, 256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from ondes.errors import UserError
 from ondes.pipelines.dmc import DmcPipeline
 from ondes.pipelines.dmc_exchange import TypedStatistics, import_dmc, read_statistics
 
-RANGES = {"pitch": (8.176, 12543.854), "duration": (0.0, 2.1333), "delta": (0.0, 2.0)}
+RANGES: dict[str, Any] = {"pitch": (8.176, 12543.854), "duration": (0.0, 2.1333), "delta": (0.0, 2.0)}
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def test_statistics_come_from_a_file_from_options_or_from_both(tmp_path: Path) -
 
 
 def test_missing_and_wrong_statistics_are_one_line(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"x\.h5 does not say how .* likely are --pitch-range 8\.176") as refused:
+    with pytest.raises(
+        UserError, match=r"x\.h5 does not say how .* likely are --pitch-range 8\.176"
+    ) as refused:
         TypedStatistics(pitch=RANGES["pitch"], delta=RANGES["delta"]).resolved("x.h5")
     assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="statistics of duration say 2 to 1"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,12 +138,13 @@ def test_nan_is_made_again_once_and_then_refused(
 
 
 def test_what_cannot_be_made_is_refused(pipeline: DmcPipeline, tmp_path: Path) -> None:
-    for words, message in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"notes": 20}, "20 notes: give"),
         ({"n": 0}, "0 pieces"),
         ({"steps": 0}, "0 steps: 1 to 1000"),
         ({"sampler": "dim"}, "did you mean 'ddim'"),
-    ):
+    ]
+    for words, message in refused:
         with pytest.raises(UserError, match=message):
             pipeline.generate(**words)
     bare = DmcPipeline(DmcUNet(notes=16, width=4, time_size=8), make_dmc_scheduler("ddpm"))

@@ -19,7 +19,7 @@ from ondes.scores.notation import Page, to_midi
 from ondes.training.cli import main
 from ondes.training.dmc import DmcTraining, RandomSegments, TripleBatch, TripleData, roll
 
-TINY = {"notes": 16, "width": 4, "time_size": 8}
+TINY: dict[str, Any] = {"notes": 16, "width": 4, "time_size": 8}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ondes.checkpoints.dmc_keras import read_dmc_keras
 from ondes.errors import UserError
@@ -51,7 +52,7 @@ class TypedStatistics:
         Raises:
             UserError: If one is missing, or the file is damaged.
         """
-        config = {"pitch_encoding": self.pitch_encoding, "scaling": "minmax"}
+        config: dict[str, Any] = {"pitch_encoding": self.pitch_encoding, "scaling": "minmax"}
         config |= {} if self.file is None else read_statistics(self.file)
         ranges = [self.pitch, self.duration, self.delta]
         for number, name in enumerate(("low", "high")):
@@ -67,7 +68,7 @@ class TypedStatistics:
         return TripleStatistics.from_config(config)
 
 
-def read_statistics(file: Path) -> dict:
+def read_statistics(file: Path) -> dict[str, Any]:
     """Fields of statistics in a JSON file.
 
     Raises:

@@ -105,9 +105,7 @@ class TripleData(lightning.LightningDataModule):
         workers: int = 1,
     ) -> None:
         super().__init__()
-        TripleStatistics(
-            pitch_encoding, scaling, (0.0,) * 3, (1.0,) * 3
-        )  # refuses words before files are read
+        TripleStatistics(pitch_encoding, scaling, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # refuses words early
         self.save_hyperparameters(ignore=["cache_folder"])
         self.cache_folder = cache_folder
         self.scaled: dict[str, np.ndarray] = {}
