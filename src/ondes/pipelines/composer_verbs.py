@@ -23,8 +23,8 @@ from ondes.pipelines.composer_windows import (
     suffix,
     suffix_notes,
 )
-from ondes.representations.note_sequence import NoteSequence
-from ondes.representations.note_tokens import BAR, SIZES, VELOCITY, NoteTokenSpec, Tokens, to_tokens
+from ondes.representations.note_sequence import PARTS, NoteSequence
+from ondes.representations.note_tokens import BAR, PITCH, SIZES, VELOCITY, NoteTokenSpec, Tokens, to_tokens
 
 MOST_STALLS = 8
 """Windows in a row that may bring nothing new before a piece is taken to be over."""
@@ -91,6 +91,35 @@ def write_on(
         if over:
             break
         stalls = 0 if len(new) else stalls + 1
+    if absent := _still_missing(music, must_play):
+        # A note that a part got may have been there already, or come to lie behind the end.
+        music = yield from _hand_over(music, absent, sizes=sizes, spec=spec, is_flat=is_flat)
+    return music
+
+
+def _hand_over(
+    music: NoteSequence,
+    absent: Sequence[tuple[int, int]],
+    *,
+    sizes: WindowSizes,
+    spec: NoteTokenSpec,
+    is_flat: bool,
+) -> Windows:
+    """Parts without a note get one each from those with most, with another pitch; where none can give, one doubles."""
+    for instrument, number in absent:
+        owner = music.instrument * PARTS + music.part_number
+        owners, counts = np.unique(owner, return_counts=True)
+        own = np.flatnonzero(owner == owners[counts.argmax()])
+        chosen = own.item(len(own) // 2)
+        if counts.max() == 1:
+            music = joined(music, music.select(np.array([chosen])))
+        changed = music.instrument.copy(), music.part_number.copy()
+        changed[0][chosen], changed[1][chosen] = instrument, number
+        music = replace(music, instrument=changed[0], part_number=changed[1]).sorted()
+        mask = np.zeros((len(music), len(spec.fields)), np.bool_)
+        mask[:, PITCH] = (music.instrument == instrument) & (music.part_number == number)
+        tokens = yield from redraw(music, mask, sizes=sizes, spec=spec, is_flat=is_flat)
+        music = replace(music, pitch=tokens[:, PITCH]).sorted()
     return music
 
 
