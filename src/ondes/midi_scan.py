@@ -110,7 +110,7 @@ def _chain(following: Places, size: int) -> Places | None:
     jumps = [bounded]
     for _ in range(3):
         jumps.append(jumps[-1].take(jumps[-1]))
-    far = memoryview(jumps.pop())
+    far = jumps.pop().data
     anchors, place = [], 0
     while place < size:
         anchors.append(place)
