@@ -112,3 +112,14 @@ def test_a_piano_has_two_hands_and_a_piece_without_wishes_a_usual_ensemble() -> 
     made = composer.generate(6, notes=8)
     names = {tuple(track.name for track in piece.tracks) for piece in made}
     assert names == {("violin", "viola", "cello"), ("piano, right hand", "piano, left hand")}
+
+
+def test_a_piece_without_wishes_has_a_key_by_its_seed() -> None:
+    composer = small_composer(default_keys=("Eb major", "F# minor"), default_ensembles=("piano",))
+    made = composer.generate(6, notes=4)
+    keys = [(piece.key_signatures[0].key, piece.key_signatures[0].tonality) for piece in made]
+    assert set(keys) == {(-3, 0), (3, 1)}
+    names = [str(parse_key(("Eb major", "F# minor")[found == (3, 1)])) for found in keys]
+    assert made == [composer.generate(notes=4, seed=seed, key=key)[0] for seed, key in enumerate(names)]
+    (chords,) = composer.generate(notes=4, chords="C | G")
+    assert not chords.key_signatures

@@ -58,6 +58,10 @@ class ComposerPipeline(DiffusionPipeline):
         default_bpm: Tempo of new pieces.
         default_metre: Metre of new pieces.
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
+        default_keys: The same of keys, for those without chords; without, the network has no key in mind.
+        loud_styles: The styles whose data say how loud notes are: asked for one, the network says it of new pieces.
+            Without, and where a given score has one velocity throughout, new notes are shaped by the rules of
+            `ondes.representations.expression`.
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
         feature_statistics: `FeatureStatistics.to_config` of a network of features.
@@ -76,6 +80,8 @@ class ComposerPipeline(DiffusionPipeline):
         default_bpm: float = 100.0,
         default_metre: str = "4/4",
         default_ensembles: Sequence[str] = (),
+        default_keys: Sequence[str] = (),
+        loud_styles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 0.5,
         feature_statistics: dict[str, Any] | None = None,
@@ -92,6 +98,8 @@ class ComposerPipeline(DiffusionPipeline):
             default_bpm=default_bpm,
             default_metre=default_metre,
             default_ensembles=list(default_ensembles),
+            default_keys=list(default_keys),
+            loud_styles=list(loud_styles),
             top_p=top_p,
             key_bonus=key_bonus,
             feature_statistics=feature_statistics,
@@ -333,13 +341,9 @@ class ComposerPipeline(DiffusionPipeline):
     def _setting(self) -> Setting:
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
         spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
-        return Setting(
-            spec,
-            sizes,
-            parse_metre(self.config["default_metre"]),
-            float(self.config["default_bpm"]),
-            tuple(self.config["default_ensembles"]),
-        )
+        lists = (tuple(self.config[name]) for name in ("default_ensembles", "loud_styles", "default_keys"))
+        bpm = float(self.config["default_bpm"])
+        return Setting(spec, sizes, parse_metre(self.config["default_metre"]), bpm, *lists)
 
     def _carry_out(
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None

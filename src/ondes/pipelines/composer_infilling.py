@@ -17,6 +17,7 @@ from ondes.pipelines.composer_editing import (
     tracks_with_notes,
     with_track,
 )
+from ondes.pipelines.composer_loudness import with_loudness
 from ondes.pipelines.composer_pieces import (
     Piece,
     Setting,
@@ -81,7 +82,9 @@ def infilling(
     tracks = {pair: index} if pair is not None and index is not None else tracks_of_parts(old)
 
     def finish(new: NoteSequence) -> symusic.core.ScoreTick:
-        made = tick_notes(new, tracks_for(new, tracks), base, plain_velocity=plain)
+        if plain is not None:
+            new = with_loudness(new, known, seed=seed, mean_velocity=plain)
+        made = tick_notes(new, tracks_for(new, tracks), base)
         inside = replace(made, time=np.clip(made.time, begin, max(end - 1, begin)))
         return edited(base, removed=gone, added=inside)
 

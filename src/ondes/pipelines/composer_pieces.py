@@ -15,6 +15,7 @@ from ondes.pipelines.composer_editing import (
     TickNotes,
     edited,
 )
+from ondes.pipelines.composer_loudness import with_loudness
 from ondes.pipelines.composer_verbs import WindowSizes, write_on
 from ondes.pipelines.composer_windows import (
     Problem,
@@ -26,6 +27,7 @@ from ondes.pipelines.composer_wishes import Wishes
 from ondes.representations.bar_table import BarTable
 from ondes.representations.ensembles import PartSpec, parse_ensemble, with_two_hands
 from ondes.representations.instrument_names import instrument_name
+from ondes.representations.keys import Key, parse_key
 from ondes.representations.metres import Metre
 from ondes.representations.note_conditions import NoteConditions, conditions_of
 from ondes.representations.note_sequence import (
@@ -56,6 +58,8 @@ class Setting:
         metre: Of new pieces where none is asked for.
         bpm: The same of the tempo.
         ensembles: New pieces take one of these where none is asked for; anybody plays where there are none.
+        loud_styles: Asked for one of these, the network says how loud new notes are; else rules do.
+        keys: New pieces for which neither a key nor chords are asked take one of these.
     """
 
     spec: NoteTokenSpec
@@ -63,6 +67,8 @@ class Setting:
     metre: Metre
     bpm: float
     ensembles: tuple[str, ...] = ()
+    loud_styles: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass
@@ -107,7 +113,9 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
         bar_quarters=metre.bar_quarters,
     )
     table = BarTable.constant(1, numerator=metre.numerator, denominator=metre.denominator, bpm=bpm)
+    wishes = replace(wishes, key=_home_key(wishes, setting, seed))
     parts = wishes.ensemble
+    by_rules = wishes.style not in setting.loud_styles
     windows = write_on(
         empty_sequence(table),
         notes=notes,
@@ -115,12 +123,15 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
         sizes=setting.sizes,
         spec=setting.spec,
         must_play=[(part.instrument, part.part_number) for part in parts or ()],
+        is_flat=by_rules,
     )
+
+    def finish(music: NoteSequence) -> symusic.core.ScoreTick:
+        return _written(with_loudness(music, seed=seed) if by_rules else music, wishes, bars)
+
     conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
-    return Piece(
-        windows, lambda music: _written(music, wishes, bars), conditions, parts, table, wishes, seed, expected
-    )
+    return Piece(windows, finish, conditions, parts, table, wishes, seed, expected)
 
 
 def _players(wishes: Wishes, setting: Setting, seed: int) -> tuple[PartSpec, ...] | None:
@@ -129,6 +140,13 @@ def _players(wishes: Wishes, setting: Setting, seed: int) -> tuple[PartSpec, ...
     if parts is None and setting.ensembles:
         parts = parse_ensemble(setting.ensembles[drawing(seed, "ensemble").integers(len(setting.ensembles))])
     return None if parts is None else with_two_hands(parts)
+
+
+def _home_key(wishes: Wishes, setting: Setting, seed: int) -> Key | None:
+    """The key of a new piece: a plan that all its notes follow, where the network alone would begin in all at once."""
+    if wishes.key is not None or wishes.chords is not None or not setting.keys:
+        return wishes.key
+    return parse_key(setting.keys[drawing(seed, "key").integers(len(setting.keys))])
 
 
 def with_wishes(conditions: NoteConditions, wishes: Wishes) -> NoteConditions:
@@ -221,17 +239,12 @@ def _ticks(
 
 
 def tick_notes(
-    notes: NoteSequence,
-    track: Int64[np.ndarray, " notes"],
-    score: symusic.core.ScoreTick,
-    *,
-    plain_velocity: int | None,
+    notes: NoteSequence, track: Int64[np.ndarray, " notes"], score: symusic.core.ScoreTick
 ) -> TickNotes:
-    """Drawn notes in the ticks of a score, all of one velocity where it has one."""
-    velocity = notes.velocity if plain_velocity is None else np.full(len(notes), plain_velocity)
+    """Drawn notes in the ticks of a score."""
     onset = _ticks(notes.onset_quarters, score)
     duration = np.maximum(_ticks(notes.duration_quarters, score), 1)
-    return TickNotes(track, onset, duration, notes.pitch, velocity)
+    return TickNotes(track, onset, duration, notes.pitch, notes.velocity)
 
 
 def plain_velocity_of(score: symusic.core.ScoreTick, sequence: NoteSequence) -> int | None:
@@ -270,7 +283,9 @@ def extension(
 
     def finish(whole: NoteSequence) -> symusic.core.ScoreTick:
         new = whole.select(whole.index < 0)
-        return edited(score, added=tick_notes(new, tracks_for(new, tracks), score, plain_velocity=plain))
+        if plain is not None:
+            new = with_loudness(new, whole.select(whole.index >= 0), seed=seed, mean_velocity=plain)
+        return edited(score, added=tick_notes(new, tracks_for(new, tracks), score))
 
     conditions = replace(conditions_of(recent), instruments=conditions_of(music).instruments)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)

@@ -64,6 +64,8 @@ def variation(
 ) -> Piece:
     """A score of which a share of the notes' rhythm, pitch, instruments and velocity is drawn anew; bars stay.
 
+    Where all have one velocity they keep it: each is a note that was there.
+
     Raises:
         UserError: If there is nothing to vary.
     """
@@ -130,7 +132,7 @@ def _changed_notes(
         ],
         np.int64,
     ).reshape(-1, 3)
-    drawn = tick_notes(new, old.track, score, plain_velocity=None)
+    drawn = tick_notes(new, old.track, score)
     fine = [spec.fields.index(name) for name in ("offset", "duration_rest") if name in spec.fields]
     moved = changed[:, [POSITION, *fine[:1]]].any(axis=1)
     stretched = changed[:, [DURATION, *fine[1:]]].any(axis=1)

@@ -43,17 +43,20 @@ NOISE_DB = 0.6
 """Standard deviation: no hand is exact (the rule Noise)."""
 
 
-def shaped(sequence: NoteSequence, *, seed: int, k: float = 1.0) -> NoteSequence:
+def shaped(
+    sequence: NoteSequence, *, seed: int, k: float = 1.0, mean_velocity: int = MEAN_VELOCITY
+) -> NoteSequence:
     """The same notes with a loudness for those whose velocity is 0; others stay as they are.
 
     The level in decibels is k times the sum of: an accent by the place in the bar, stronger for drums; height within
     the part; an arch over phrases of three to five bars that end where least happens, and over four of them; melody
-    over accompaniment; noise. The mean level of the shaped notes is that of `MEAN_VELOCITY`.
+    over accompaniment; noise. The mean level of the shaped notes is that of `mean_velocity`.
 
     Args:
         sequence: Notes, sorted.
         seed: Chooses where phrases have their tops, and the noise.
         k: How much of it; 0 gives equal velocities.
+        mean_velocity: In the middle of the levels.
 
     Raises:
         ValueError: If k is negative.
@@ -67,7 +70,9 @@ def shaped(sequence: NoteSequence, *, seed: int, k: float = 1.0) -> NoteSequence
     level_db = metrical_db(sequence) + height_db(sequence) + melody_db(sequence)
     level_db += arch_db(sequence, generator) + generator.normal(0.0, NOISE_DB, len(sequence))
     level_db -= level_db[unknown].mean()
-    velocity = np.clip(np.round(velocity_at(k * level_db)), SOFTEST, LOUDEST).astype(np.int64)
+    velocity = np.round(velocity_at(k * level_db) * mean_velocity / MEAN_VELOCITY)
+    softest, loudest = min(SOFTEST, mean_velocity), max(LOUDEST, mean_velocity)
+    velocity = np.clip(velocity, softest, loudest).astype(np.int64)
     return replace(sequence, velocity=np.where(unknown, velocity, sequence.velocity))
 
 
