@@ -218,9 +218,8 @@ def _music(
             fitted += read_chorales("train", most=sizes["fitted"])
         except UserError as error:
             remarks.append(f"chorales are left out: {error}")
-    for group in groups:
-        if not any(song.group == group for song in songs) and not remarks:
-            remarks.append(f"the data holds no {group}")
+    present = {song.group for song in songs}
+    remarks += [f"the data holds no {group}" for group in own if group not in present]
     for remark in remarks:
         complain(remark)
     if not songs:
