@@ -15,7 +15,7 @@ from ondes.cli.main import build_app
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
 from ondes.sidecar import Sidecar
-from tiny_model import save_tiny_model, save_tiny_separator
+from tiny_model import save_tiny_composer, save_tiny_model, save_tiny_separator
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,12 +48,14 @@ def _parse_only(command: Any) -> Any:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A short song in the current folder, and a tiny model under the bundled name."""
+    """A short song in the current folder, and tiny models under the bundled names."""
     page = Page("Piano")
     page.note(0, 60, 0.5, 80)
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
     model = save_tiny_model(tmp_path / "weights" / "synth-small")
     (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
+    composer = save_tiny_composer(tmp_path / "weights" / "compose-small")
+    (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
     separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
     (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
@@ -65,7 +67,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_python_blocks_run(page: Path, shelf: Path) -> None:
     for block in _blocks(page, "python"):
         exec(compile(block, str(page), "exec"), {})
-        assert [*shelf.glob("song.[wf]*"), *shelf.glob("parts.mid")]
+        assert [*shelf.glob("song.[wf]*"), *shelf.glob("piece.mid"), *shelf.glob("parts.mid")]
 
 
 @pytest.mark.parametrize("words", _shell_words(), ids=" ".join)

@@ -1,4 +1,4 @@
-"""A synthesiser with random weights that takes no time, for tests of what lies around it."""
+"""Models of every task with random weights that take no time, for tests of what lies around them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import torch
 
+from ondes.diffusion.masked import MaskedScheduler
 from ondes.models.note_denoiser import NoteDenoiser
+from ondes.models.note_transformer import NoteTransformer
 from ondes.models.part_labeller import PartLabeller
 from ondes.models.vocoder import Vocoder
+from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.samplers import make_scheduler
 from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
@@ -22,6 +25,17 @@ def save_tiny_model(folder: Path) -> Path:
     denoiser = NoteDenoiser(width=16, hidden=16, blocks=1, heads=2, note_width=16, note_embedding=8)
     vocoder = Vocoder(width=16, hidden=16, blocks=1)
     SynthesisPipeline(denoiser, vocoder, make_scheduler("euler"), **SIZES).save_pretrained(folder)
+    return folder
+
+
+def save_tiny_composer(folder: Path) -> Path:
+    """Save a composer of short windows that has most new notes in the bar of the one before."""
+    torch.manual_seed(0)
+    network = NoteTransformer(width=8, depth=1, heads=2, hidden=8)
+    with torch.no_grad():
+        network.frequency[0] += 3.0
+    settings = {"window_notes": 64, "context_notes": 16, "default_steps": 1}
+    ComposerPipeline(network, MaskedScheduler(), **settings).save_pretrained(folder)
     return folder
 
 
