@@ -27,7 +27,7 @@ def separator(seed=0, **settings):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return SeparationPipeline(
-        network, **{"window_notes": 16, "overlap_notes": 8, "default_steps": 3, **settings}
+        network, **{"window_notes": 16, "overlap_notes": 8, "default_steps": 2, **settings}
     )
 
 
@@ -79,7 +79,7 @@ NOTES = st.tuples(st.integers(0, 4000), st.integers(1, 2500), st.integers(0, 127
 def any_track(draw):
     """Notes in any order, pedals, bends and controllers."""
     track = mixture(
-        draw(st.lists(NOTES, max_size=14)),
+        draw(st.lists(NOTES, max_size=8)),
         program=draw(st.integers(0, 127)),
         name=draw(st.sampled_from(["", "Violin", "piano"])),
         is_drum=draw(st.integers(0, 5)) == 0,
@@ -96,9 +96,9 @@ def any_track(draw):
 
 @st.composite
 def any_score(draw):
-    """Scores of one to four tracks, at least one note, with tempos, metres and texts."""
+    """Scores of one to three tracks, at least one note, with tempos, metres and texts."""
     score = score_of(
-        *draw(st.lists(any_track(), min_size=1, max_size=4)),
+        *draw(st.lists(any_track(), min_size=1, max_size=3)),
         ticks_per_quarter=draw(st.sampled_from([96, 480, 1000])),
     )
     if draw(st.booleans()):

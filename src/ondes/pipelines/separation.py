@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class SeparationPipeline(DiffusionPipeline):
         doubling_probability: Least probability of a further part for a note, where doubling is allowed.
     """
 
-    _optional_components = ("classifier",)
+    _optional_components: ClassVar[list[str]] = ["classifier"]  # diffusers adds lists to it
 
     def __init__(
         self,
