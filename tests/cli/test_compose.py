@@ -193,22 +193,28 @@ def test_a_stop_leaves_nothing(ondes: Ondes, composer: ScaleComposer, tmp_path: 
     ("words", "message"),
     [
         (["--key", "H blunt major"], "H blunt major"),
-        (["--metre", "4/5"], "no 1/5 note"),
-        (["--for", "violinn"], "did you mean 'violin'"),
-        (["--chords", "C | Xm"], "Xm"),
+        pytest.param(["--metre", "4/5"], "no 1/5 note", marks=pytest.mark.slow),
+        pytest.param(["--for", "violinn"], "did you mean 'violin'", marks=pytest.mark.slow),
+        pytest.param(["--chords", "C | Xm"], "Xm", marks=pytest.mark.slow),
         (["--notes", 3, "--bars", 2], "both say how long"),
-        (["--bars", "9-12"], "no number of bars"),
+        pytest.param(["--bars", "9-12"], "no number of bars", marks=pytest.mark.slow),
         (["--track", 2], "--track belongs to --infill"),
-        (["--keep", "rhythm"], "--keep belongs to --vary"),
+        pytest.param(["--keep", "rhythm"], "--keep belongs to --vary", marks=pytest.mark.slow),
         (["--continue", "{}", "--tempo", 90], "--continue keeps the score's own"),
-        (["--continue", "{}", "--vary", "{}"], "--continue and --vary are different"),
+        pytest.param(
+            ["--continue", "{}", "--vary", "{}"],
+            "--continue and --vary are different",
+            marks=pytest.mark.slow,
+        ),
         (["--infill", "{}"], "needs to know what"),
-        (["--infill", "{}", "--bars", "12-9"], "no range of bars"),
+        pytest.param(["--infill", "{}", "--bars", "12-9"], "no range of bars", marks=pytest.mark.slow),
         (["--infill", "{}", "--bars", 3, "--for", "cello"], "add --track"),
-        (["--infill", "{}", "--track", 1, "--notes", 9], "--infill takes none"),
-        (["--infill", "nowhere.mid", "--track", 1], "does not exist"),
+        pytest.param(
+            ["--infill", "{}", "--track", 1, "--notes", 9], "--infill takes none", marks=pytest.mark.slow
+        ),
+        pytest.param(["--infill", "nowhere.mid", "--track", 1], "does not exist", marks=pytest.mark.slow),
         (["-o", "piece.wav"], "no MIDI suffix"),
-        (["-o", "piece.mid", "-n", 2], "looks like a file"),
+        pytest.param(["-o", "piece.mid", "-n", 2], "looks like a file", marks=pytest.mark.slow),
         (["--audio", "piece.xyz"], "xyz"),
     ],
 )
@@ -240,9 +246,9 @@ def test_somebodys_own_json_is_not_overwritten(ondes: Ondes, composer: ScaleComp
     ("change", "message"),
     [
         ({"ondes_composition": 99}, "composition format 99"),
-        ({"count": "two"}, "damaged composition"),
+        pytest.param({"count": "two"}, "damaged composition", marks=pytest.mark.slow),
         ({"extra": 1}, "damaged composition"),
-        ({"outputs": {"../piece.mid": "0"}}, "no plain file name"),
+        pytest.param({"outputs": {"../piece.mid": "0"}}, "no plain file name", marks=pytest.mark.slow),
     ],
 )
 def test_a_damaged_record_is_refused(
