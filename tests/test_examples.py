@@ -12,10 +12,11 @@ import pytest
 from ondes.audio import Audio
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
-from tiny_model import save_tiny_model, save_tiny_separator
+from tiny_model import save_tiny_composer, save_tiny_model, save_tiny_separator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WORDS = {
+    "compose_and_play": ["out.wav"],
     "separate_and_play": ["song.mid", "out.wav"],
     "play": ["song.mid", "out.wav"],
     "stream_while_playing": ["song.mid", "out.wav"],
@@ -26,13 +27,15 @@ WORDS = {
 
 @pytest.fixture(autouse=True)
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three seconds of song in the current folder, and a tiny model under the bundled name."""
+    """Three seconds of song in the current folder, and tiny models under the bundled names."""
     page = Page("Piano")
     for beat in range(6):
         page.note(beat, 60 + beat, 0.9, 80)
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
     model = save_tiny_model(tmp_path / "weights" / "synth-small")
     (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
+    composer = save_tiny_composer(tmp_path / "weights" / "compose-small")
+    (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
     separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
     (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
@@ -50,7 +53,9 @@ def test_every_example_is_tested_and_under_40_lines() -> None:
     assert max(files.values()) < 40
 
 
-@pytest.mark.parametrize("name", ["play", "separate_and_play", "stream_while_playing", "write_a_score"])
+@pytest.mark.parametrize(
+    "name", ["compose_and_play", "play", "separate_and_play", "stream_while_playing", "write_a_score"]
+)
 def test_examples_write_music(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _run(name, monkeypatch)
     audio = Audio.read("out.wav")
