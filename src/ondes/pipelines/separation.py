@@ -325,7 +325,7 @@ class SeparationPipeline(DiffusionPipeline):
             warnings.warn(
                 f"the score has separate parts already ({', '.join(separate)}): they are merged and separated anew; "
                 "keep=True (--keep) leaves them",
-                stacklevel=2,
+                stacklevel=1,
             )
         known = np.full(len(notes), -1, np.int64)
         if keep and separate:
@@ -446,7 +446,7 @@ def _explain(broken: int, sequence: NoteSequence, rules: PartRules, parts: Seque
             )
     warnings.warn(
         f"{broken} notes do not fit ({', '.join(words)}){reasons}; the rules are relaxed for them, and no note is lost",
-        stacklevel=2,
+        stacklevel=1,
     )
 
 

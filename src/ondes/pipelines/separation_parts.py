@@ -113,7 +113,7 @@ def with_drums(parts: tuple[PartSpec, ...], notes: MixtureNotes) -> tuple[PartSp
         warnings.warn(
             "drums were asked for and no note of the score is on the drum channel (10): they stay silent; put drums "
             "on that channel, or leave them out",
-            stacklevel=2,
+            stacklevel=1,
         )
     if len(notes) > drums and all(part.instrument == DRUMS for part in parts):
         raise UserError(
@@ -123,7 +123,7 @@ def with_drums(parts: tuple[PartSpec, ...], notes: MixtureNotes) -> tuple[PartSp
     if drums and not wanted:
         warnings.warn(
             f"{drums} notes are on the drum channel (10) and no drums were asked for: they keep a part of their own",
-            stacklevel=2,
+            stacklevel=1,
         )
         return (*parts, PartSpec("drums", DRUMS))
     return parts
@@ -192,7 +192,7 @@ def known_parts(
     if missing:
         warnings.warn(
             f"{missing} of {len(theirs)} known notes are not in the score at that place and pitch; they are left out",
-            stacklevel=2,
+            stacklevel=1,
         )
     return known
 
