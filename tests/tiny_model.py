@@ -34,8 +34,10 @@ def save_tiny_composer(folder: Path) -> Path:
     network = NoteTransformer(width=8, depth=1, heads=2, hidden=8)
     with torch.no_grad():
         network.frequency[0] += 3.0
-    settings = {"window_notes": 64, "context_notes": 16, "default_steps": 1}
-    ComposerPipeline(network, MaskedScheduler(), **settings).save_pretrained(folder)
+    pipeline = ComposerPipeline(
+        network, MaskedScheduler(), window_notes=64, context_notes=16, default_steps=1
+    )
+    pipeline.save_pretrained(folder)
     return folder
 
 

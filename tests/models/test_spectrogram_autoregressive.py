@@ -30,7 +30,7 @@ def without_gradients() -> Iterator[None]:
 @pytest.fixture
 def model() -> SpectrogramAutoregressive:
     torch.manual_seed(0)
-    return SpectrogramAutoregressive(**SIZES).eval()
+    return SpectrogramAutoregressive(**SIZES).eval()  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture

@@ -69,7 +69,8 @@ def test_given_notes_are_shown_clean_and_cost_nothing(note_caches: Path) -> None
     data.setup("fit")
     data.fit_statistics()
     batch = data.windows("train", seed=0).at(0)
-    assert batch.features is not None
+    features = batch.features
+    assert features is not None
     free = torch.zeros_like(batch.free)
     free[:, 5:8] = True
     batch = batch._replace(free=free)
@@ -78,11 +79,11 @@ def test_given_notes_are_shown_clean_and_cost_nothing(note_caches: Path) -> None
     loss = denoiser(batch, noise, torch.full_like(timestep, 999))
     network = denoiser.network
     assert isinstance(network, Echo)
-    assert torch.equal(network.seen[:, :5], batch.features[:, :5])
+    assert torch.equal(network.seen[:, :5], features[:, :5])
     assert torch.allclose(network.seen[:, 5:8], noise[:, 5:8], atol=1e-5)
     assert torch.equal(network.known, ~free.any(-1)[..., None].expand_as(noise))
     # In pure noise the velocity is minus the data.
-    assert float(loss) == pytest.approx(float(batch.features[:, 5:8].square().mean()), rel=1e-4)
+    assert float(loss) == pytest.approx(float(features[:, 5:8].square().mean()), rel=1e-4)
     assert sorted((timestep / 250).int().tolist()) == [0, 1, 2, 3]
 
 

@@ -140,8 +140,8 @@ class _Example:
         if rules is not None:
             fits = rules.allowed & (table > 0)
             # Where nothing is allowed everything is, and counts as broken.
-            self.nowhere = ~fits.any(1)
-            table = np.where(fits | self.nowhere[:, None], table, 0.0)
+            self.nowhere: np.ndarray = np.logical_not(np.any(fits, axis=1))
+            table = np.where(fits | np.expand_dims(self.nowhere, 1), table, 0.0)
         self.table = table
 
     def reveal(

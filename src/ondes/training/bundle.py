@@ -112,13 +112,13 @@ def bundle_separator(
         classifier: The same of a run with the objective "classifier".
         settings: Of `SeparationPipeline`.
     """
-    networks = [
-        PartLabeller.from_pretrained(place, low_cpu_mem_usage=False)
-        for place in (trained, classifier)
-        if place is not None
-    ]
-    parameters = sum(halve(network, torch.float16) for network in networks)
-    SeparationPipeline(*networks, **settings).save_pretrained(folder)
+    network = PartLabeller.from_pretrained(trained, low_cpu_mem_usage=False)
+    parameters = halve(network, torch.float16)
+    control = None
+    if classifier is not None:
+        control = PartLabeller.from_pretrained(classifier, low_cpu_mem_usage=False)
+        parameters += halve(control, torch.float16)
+    SeparationPipeline(network, control, **settings).save_pretrained(folder)
     for config in sorted(folder.glob("*/config.json")):
         forget_origin(config)
     write_checksums(folder)
