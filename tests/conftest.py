@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
+from annotations import check_annotations
 from numeric_state import numeric_state
 
 MOST_WORKERS = 4
@@ -21,7 +21,7 @@ MOST_WORKERS = 4
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when it loads, here and in programs of tests
 
-install_import_hook("ondes", "annotations.checked")
+check_annotations()
 
 settings.register_profile("ondes", derandomize=True, deadline=None)
 settings.load_profile("ondes")

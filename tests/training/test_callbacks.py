@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import lightning
@@ -31,7 +32,7 @@ def test_accumulated_batches_save_and_draw_once_a_step(tmp_path: Path) -> None:
 
 def test_speed_counts_every_accumulated_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 30.0])
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     logged: dict[str, float] = {}
     module = Mock(spec=lightning.LightningModule)
     module.log = lambda name, value, **_: logged.update({name: value})
