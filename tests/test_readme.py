@@ -15,7 +15,7 @@ from ondes.cli.main import build_app
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
 from ondes.sidecar import Sidecar
-from tiny_model import save_tiny_composer, save_tiny_model, save_tiny_separator
+from tiny_model import save_tiny_composer, save_tiny_model, save_tiny_published_composer, save_tiny_separator
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +58,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
     separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
     (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
+    save_tiny_published_composer(tmp_path / "runs" / "compose_dmc" / "model")
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -67,7 +68,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_python_blocks_run(page: Path, shelf: Path) -> None:
     for block in _blocks(page, "python"):
         exec(compile(block, str(page), "exec"), {})
-        assert [*shelf.glob("song.[wf]*"), *shelf.glob("piece.mid"), *shelf.glob("parts.mid")]
+        assert [*shelf.glob("song.[wf]*"), *shelf.glob("piece*.mid"), *shelf.glob("parts.mid")]
 
 
 @pytest.mark.parametrize("words", _shell_words(), ids=" ".join)

@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 
 from ondes.diffusion.masked import MaskedScheduler
+from ondes.models.dmc_unet import DmcUNet
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.note_transformer import NoteTransformer
 from ondes.models.part_labeller import PartLabeller
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.composer import ComposerPipeline
+from ondes.pipelines.dmc import DmcPipeline, make_dmc_scheduler
 from ondes.pipelines.samplers import make_scheduler
 from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
+from ondes.representations.triples import TripleStatistics
 
 SIZES = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
 
@@ -38,6 +41,15 @@ def save_tiny_composer(folder: Path) -> Path:
         network, MaskedScheduler(), window_notes=64, context_notes=16, default_steps=1
     )
     pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_published_composer(folder: Path) -> Path:
+    """Save a composer of 16 triples."""
+    torch.manual_seed(0)
+    statistics = TripleStatistics("midi", "minmax", (40.0, 0.25, 0.0), (80.0, 2.0, 1.0))
+    network = DmcUNet(notes=16, width=4, time_size=8, statistics=statistics.to_config())
+    DmcPipeline(network, make_dmc_scheduler("ddpm")).save_pretrained(folder)
     return folder
 
 

@@ -104,6 +104,19 @@ class TrainingCLI(LightningCLI):
         except ArgumentError as error:
             raise UserError(refusal(str(error), parser.get_defaults().keys())) from None
 
+    def instantiate_classes(self) -> None:
+        """Make the model, the data and the trainer.
+
+        Raises:
+            UserError: What one of them says against its settings; jsonargparse wraps it.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if isinstance(error.__cause__, UserError):
+                raise error.__cause__ from None
+            raise
+
 
 def refusal(message: str, keys: Iterable[str]) -> str:
     """What jsonargparse says against a configuration in one line, with the known key that is nearest to an unknown one.
