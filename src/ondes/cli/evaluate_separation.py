@@ -257,7 +257,7 @@ def _rolls(song: Song, labels: Any) -> dict[str, Any]:
     from ondes.score import to_notes  # noqa: PLC0415
 
     piece = song.piece.select(np.arange(min(SHOWN_NOTES, len(song.piece))))
-    start = int(piece.bar.min())
+    start, last = int(piece.bar.min()), int(piece.bar.max())
     pairs = np.array(song.parts)[labels[: len(piece)]]
     found = replace(piece, instrument=pairs[:, 0], part_number=pairs[:, 1])
     mixture = replace(song, piece=piece).mixture
@@ -268,6 +268,6 @@ def _rolls(song: Song, labels: Any) -> dict[str, Any]:
         "as separated": (found, names),
     }
     return {
-        title: to_notes(from_note_sequence(sequence.sorted().window(start, len(sequence.bars)), names=own))
+        title: to_notes(from_note_sequence(sequence.sorted().window(start, last + 1), names=own))
         for title, (sequence, own) in titles.items()
     }
