@@ -53,7 +53,7 @@ def test_every_note_appears_exactly_once_and_untouched(score, network, choices):
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, **SLACK)
+@settings(max_examples=2000, **SLACK)
 @given(score=any_score(), network=st.integers(0, 1), choices=CHOICES)
 def test_thousands_of_scores_lose_nothing(score, network, choices):
     check(score, network, choices)
