@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ondes.models.note_sketch import NoteSketch
-from ondes.representations.mel import MelSpec
+from ondes.representations.mel import MelSpec, from_mid_side, to_mid_side
 from ondes.representations.note_frames import NoteFrames
 
 LEVEL_FREQUENCIES = 64
@@ -152,16 +152,13 @@ class NoteDenoiser(ModelMixin, ConfigMixin):
         self, log_mel: Float[Tensor, "*batch 2 bands frames"]
     ) -> Float[Tensor, "*batch 2 bands frames"]:
         """Features of a log-mel: mean and half difference of left and right, over their deviation in each band."""
-        left, right = log_mel.unbind(-3)
-        features = torch.stack([(left + right) / 2, (left - right) / 2], -3)
-        return (features - self.mean[..., None]) / self.deviation[..., None]
+        return (to_mid_side(log_mel) - self.mean[..., None]) / self.deviation[..., None]
 
     def restore(
         self, features: Float[Tensor, "*batch 2 bands frames"]
     ) -> Float[Tensor, "*batch 2 bands frames"]:
         """The inverse of `standardise`, clipped at the floor of the log-mel."""
-        middle, side = (features * self.deviation[..., None] + self.mean[..., None]).unbind(-3)
-        return torch.stack([middle + side, middle - side], -3).clamp(min=math.log(self.spec.floor))
+        return from_mid_side(features * self.deviation[..., None] + self.mean[..., None], spec=self.spec)
 
     def condition(self, notes: NoteFrames, batch: int = 1) -> Conditioning:
         """What the notes of `batch` windows, collated, say."""

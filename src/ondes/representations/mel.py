@@ -7,6 +7,7 @@ stand in for ours.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -156,3 +157,17 @@ def to_log_mel(
     """
     mels = mel_filters(spec).to(samples) @ to_magnitudes(samples, spec=spec)
     return mels.clamp(min=spec.floor).log()
+
+
+def to_mid_side(log_mel: Float[Tensor, "*batch 2 bands frames"]) -> Float[Tensor, "*batch 2 bands frames"]:
+    """Mean and half the difference of the log-mels of left and right."""
+    left, right = log_mel.unbind(-3)
+    return torch.stack([(left + right) / 2, (left - right) / 2], -3)
+
+
+def from_mid_side(
+    features: Float[Tensor, "*batch 2 bands frames"], *, spec: MelSpec = MEL
+) -> Float[Tensor, "*batch 2 bands frames"]:
+    """The inverse of `to_mid_side`, clipped at the floor of the log-mel."""
+    middle, side = features.unbind(-3)
+    return torch.stack([middle + side, middle - side], -3).clamp(min=math.log(spec.floor))

@@ -102,9 +102,9 @@ def parts(sequence: NoteSequence, rng: np.random.Generator) -> Pattern:
 
 
 PATTERNS: dict[str, tuple[float, Callable[[NoteSequence, np.random.Generator], Pattern]]] = {
-    "whole": (0.42, whole),
-    "bars": (0.14, bars),
-    "parts": (0.14, parts),
+    "whole": (0.36, whole),
+    "bars": (0.22, bars),
+    "parts": (0.12, parts),
     "suffix": (0.08, suffix),
     "some_notes": (0.06, some_notes),
     "pitch": (0.06, _fields(PITCH)),
