@@ -15,6 +15,7 @@ LAYERS = [
         "errors",
         "audio",
         "ogg",
+        "wav",
         "files",
         "midi_file",
         "midi_notes",

@@ -272,3 +272,78 @@ def test_a_wav_file_is_refused_where_its_sizes_end(tmp_path: Path, monkeypatch: 
     with pytest.raises(UserError, match="a WAV file ends at 4 GiB"):
         sine(440.0, seconds=1.1).write(tmp_path / "b.wav")
     assert os.listdir(tmp_path) == ["a.wav"]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "ULAW", "ALAW", "FLOAT"])
+def test_the_encoding_of_a_file_keeps_its_samples(subtype: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    whole = rng.integers(-(2**31), 2**31, (50_000, 2), np.int32)
+    whole[:2] = [[-(2**31), 2**31 - 1], [0, -256]]
+    given = 3 * rng.normal(size=whole.shape).astype(np.float32) if subtype == "FLOAT" else whole
+    soundfile.write(tmp_path / "in.wav", given, 48000, subtype=subtype)
+    encoding = audio.encoding_of(tmp_path / "in.wav")
+    sound = Audio.read(tmp_path / "in.wav")
+    sound.write(tmp_path / "out.wav", encoding=encoding)
+    assert soundfile.info(tmp_path / "out.wav").subtype == ("FLOAT" if subtype == "FLOAT" else "PCM_24")
+    kind = "float32" if subtype == "FLOAT" else "int32"
+    first, again = (soundfile.read(tmp_path / name, dtype=kind)[0] for name in ("in.wav", "out.wav"))
+    assert np.array_equal(first, again)
+    assert np.array_equal(Audio.read(tmp_path / "out.wav").samples, sound.samples)
+    if subtype != "FLOAT":
+        sound.write(tmp_path / "out.flac", encoding=encoding)
+        assert np.array_equal(soundfile.read(tmp_path / "out.flac", dtype="int32")[0], first)
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "double.wav", "long.wav"])
+def test_what_24_bits_cannot_hold_is_kept_as_floats(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if path.suffix == ".wav":
+        kind = {"double.wav": "DOUBLE", "long.wav": "PCM_32"}[name]
+        soundfile.write(path, sine(440.0).samples.T, 44100, subtype=kind)
+    else:
+        sine(440.0).write(path)
+    assert audio.encoding_of(path) == "float"
+    Audio.read(path).write(tmp_path / "kept.wav", encoding="float")
+    assert np.array_equal(Audio.read(tmp_path / "kept.wav").samples, Audio.read(path).samples)
+
+
+def test_floats_beyond_full_scale_are_kept_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = sine(440.0, amplitude=2.0)
+    sound.write(tmp_path / "loud.wav", encoding="float")
+    assert np.array_equal(Audio.read(tmp_path / "loud.wav").samples, sound.samples)
+    assert not caplog.records
+
+
+def test_the_same_floats_are_the_same_bytes_at_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "dated.wav", sine(440.0).samples.T, 44100, subtype="FLOAT")
+    dated = (tmp_path / "dated.wav").read_bytes()
+    at = dated.index(b"PEAK") + 12
+    assert dated[at : at + 4] != bytes(4)
+    sine(440.0).write(tmp_path / "made.wav", encoding="float")
+    assert (tmp_path / "made.wav").read_bytes() == dated[:at] + bytes(4) + dated[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "words"),
+    [
+        ("a.flac", "float", r".flac holds no samples as float; write .wav"),
+        ("a.mp3", "24-bit", r".mp3 holds no samples as 24-bit"),
+        ("a.wav", "flaot", "unknown encoding 'flaot'; did you mean 'float'"),
+    ],
+)
+def test_encodings_that_a_format_lacks_are_refused(
+    name: str, encoding: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        AudioWriter(tmp_path / name, sample_rate_hz=44100, encoding=encoding)
+
+
+def test_only_sounds_have_an_encoding(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("not a sound")
+    for name in ("text.wav", "none.wav"):
+        with pytest.raises(UserError, match=f"{name} is not audio that can be read"):
+            audio.encoding_of(tmp_path / name)

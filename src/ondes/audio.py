@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
-from ondes.errors import UserError
+from ondes.errors import UserError, nearest
 from ondes.ogg import number_stream
+from ondes.wav import undate_peaks
 
 if TYPE_CHECKING:
     import soundfile
@@ -34,6 +35,12 @@ FORMATS = {
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 """File suffix to libsndfile's names of container and encoding."""
+
+ENCODINGS = {"24-bit": "PCM_24", "float": "FLOAT"}
+"""What a file may hold its samples in, by libsndfile's names: whole numbers in WAV and FLAC, floats in WAV alone."""
+
+WHOLE_NUMBERS = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24")
+"""libsndfile's encodings whose samples are whole numbers of at most 24 bits."""
 
 _SUFFIXES = ", ".join(FORMATS)
 MOST_CHANNELS = {".wav": 1024, ".flac": 8, ".ogg": 255, ".mp3": 2}
@@ -144,9 +151,11 @@ class Audio:
             raise UserError(f"audio of {self.channels} channels; mix it down to mono or stereo first")
         return Audio(np.repeat(self.samples, 2, axis=0), self.sample_rate_hz)
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: str | os.PathLike[str], *, encoding: str | None = None) -> None:
         """Write a file whose suffix says the format; see `AudioWriter`."""
-        with AudioWriter(path, sample_rate_hz=self.sample_rate_hz, channels=self.channels) as writer:
+        with AudioWriter(
+            path, sample_rate_hz=self.sample_rate_hz, channels=self.channels, encoding=encoding
+        ) as writer:
             writer.write(self)
 
 
@@ -155,19 +164,28 @@ class AudioWriter:
 
     Use it as a context manager. The blocks go to a hidden neighbour of the destination, which takes its name
     on a clean exit and is deleted on any exception, Ctrl-C included. WAV and FLAC hold 24 bits, Vorbis and
-    MP3 are lossy; what exceeds full scale is clipped, with a warning in the log.
+    MP3 are lossy; what exceeds full scale is clipped, with a warning in the log. Floats in WAV are never clipped.
 
     Args:
         path: Where to write; the suffix (.wav, .flac, .ogg, .mp3) says the format.
         sample_rate_hz: Rate of the blocks to come.
         channels: Channels of the blocks to come.
+        encoding: "24-bit" or "float", of `ENCODINGS`; the format's own where None, which is 24 bits in WAV and FLAC.
 
     Raises:
         UserError: If `check_output` refuses the path or the kind of audio.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, sample_rate_hz: int, channels: int = 2) -> None:
-        self.path = check_output(path, sample_rate_hz=sample_rate_hz, channels=channels)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sample_rate_hz: int,
+        channels: int = 2,
+        encoding: str | None = None,
+    ) -> None:
+        self.path = check_output(path, sample_rate_hz=sample_rate_hz, channels=channels, encoding=encoding)
+        self.encoding = encoding
         self.sample_rate_hz = sample_rate_hz
         self.channels = channels
         self._partial: Path | None = None
@@ -180,6 +198,7 @@ class AudioWriter:
         import soundfile  # noqa: PLC0415
 
         container, encoding = FORMATS[self.path.suffix.lower()]
+        encoding = ENCODINGS[self.encoding] if self.encoding else encoding
         self._partial = _neighbour(self.path)
         try:
             self._file = soundfile.SoundFile(
@@ -203,8 +222,9 @@ class AudioWriter:
             raise ValueError("AudioWriter is a context manager; write inside its with block")
         samples = self._fitting(block)
         self._frames += samples.shape[1]
-        self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
-        _check_size(self.path, self._frames, self.channels)
+        if self.encoding != "float":
+            self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
+        _check_size(self.path, self._frames, self.channels, self.encoding)
         samples = np.concatenate([self._pending, samples], axis=1)
         whole = samples.shape[1] // BLOCK_FRAMES * BLOCK_FRAMES
         for start in range(0, whole, BLOCK_FRAMES):
@@ -221,6 +241,8 @@ class AudioWriter:
             if kind is None and self._partial is not None:
                 if self.path.suffix.lower() == ".ogg":
                     number_stream(self._partial)
+                if self.encoding == "float":
+                    undate_peaks(self._partial)
                 os.replace(self._partial, self.path)
                 self._partial = None
         finally:
@@ -250,6 +272,8 @@ class AudioWriter:
         if self._file.subtype == "PCM_24":
             steps = np.clip(np.rint(samples * 2**23), -(2**23), 2**23 - 1)
             block = steps.astype(np.int32) << 8
+        elif self._file.subtype == "FLOAT":
+            block = samples
         else:
             block = np.clip(samples, -1, 1)
         try:
@@ -268,8 +292,32 @@ class AudioWriter:
             self._partial = None
 
 
+def encoding_of(path: str | os.PathLike[str]) -> str:
+    """Which of `ENCODINGS` keeps every sample that `Audio.read` finds in a file, exactly.
+
+    Returns:
+        "24-bit" where samples are whole numbers of at most 24 bits; "float" for floats, for 32 bits (of which
+        `Audio` keeps 24), and for what a decoder of lossy files computes.
+
+    Raises:
+        UserError: If there is no such file, or it is not audio.
+    """
+    import soundfile  # noqa: PLC0415
+
+    try:
+        subtype = soundfile.info(os.fspath(path)).subtype
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UserError(f"{path} is not audio that can be read ({error}); give {_SUFFIXES}") from None
+    return "24-bit" if subtype in WHOLE_NUMBERS else "float"
+
+
 def check_output(
-    path: str | os.PathLike[str], *, duration_s: float = 0.0, sample_rate_hz: int = 44100, channels: int = 2
+    path: str | os.PathLike[str],
+    *,
+    duration_s: float = 0.0,
+    sample_rate_hz: int = 44100,
+    channels: int = 2,
+    encoding: str | None = None,
 ) -> Path:
     """Find out whether a file can be written, before any work is done for it.
 
@@ -278,6 +326,7 @@ def check_output(
         duration_s: Expected length, where known: sizes in a WAV file end at 4 GiB.
         sample_rate_hz: Expected rate.
         channels: Expected number of channels.
+        encoding: One of `ENCODINGS`; the format's own where None.
 
     Returns:
         The absolute path, links followed.
@@ -295,7 +344,8 @@ def check_output(
         raise UserError(f"{path}: MP3 cannot hold {sample_rate_hz} Hz, only {rates}; or write .flac")
     if not 1 <= channels <= MOST_CHANNELS[suffix]:
         raise UserError(f"{path}: {channels} channels; {suffix} holds 1 to {MOST_CHANNELS[suffix]}")
-    _check_size(path, round(duration_s * sample_rate_hz), channels)
+    _check_encoding(path, encoding)
+    _check_size(path, round(duration_s * sample_rate_hz), channels, encoding)
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file")
     path = path.resolve()
@@ -317,8 +367,19 @@ def _neighbour(path: Path) -> Path:
     return path.with_name(f".ondes-{secrets.token_hex(8)}.part")
 
 
-def _check_size(path: Path, frames: int, channels: int) -> None:
-    if path.suffix.lower() == ".wav" and frames * channels * 3 > MOST_WAV_BYTES:
+def _check_encoding(path: Path, encoding: str | None) -> None:
+    suffix = path.suffix.lower()
+    if encoding is None or (encoding == "24-bit" and FORMATS[suffix][1] == "PCM_24"):
+        return
+    if encoding not in ENCODINGS:
+        raise UserError(f"{path}: the unknown encoding {encoding!r}; {nearest(encoding, ENCODINGS)}")
+    if suffix != ".wav":
+        raise UserError(f"{path}: {suffix} holds no samples as {encoding}; write .wav, or leave encoding out")
+
+
+def _check_size(path: Path, frames: int, channels: int, encoding: str | None) -> None:
+    sample_bytes = 4 if encoding == "float" else 3
+    if path.suffix.lower() == ".wav" and frames * channels * sample_bytes > MOST_WAV_BYTES:
         raise UserError(f"{path}: a WAV file ends at 4 GiB and this audio is longer; write .flac instead")
 
 
