@@ -10,7 +10,8 @@ import numpy as np
 
 from ondes.audio import Audio
 from ondes.files import written_whole
-from ondes.representations.mel import MEL, MelSpec, hz_to_mel, to_log_mel
+from ondes.representations.mel import MEL, MelSpec, hz_to_mel
+from ondes.representations.mel_stream import stream_log_mel
 from ondes.score import Notes
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ PEDAL_OPACITY = 0.25
 MOST_NAMES = 8
 RANGE_DB = 80.0
 """Softer than this below the loudest point is drawn black."""
-
-PIECE_FRAMES = 2048
-"""Frames of the spectrogram computed at a time, so that memory does not grow with the length."""
 
 
 def draw_rendering(path: Path, notes: Notes, audio: Audio, *, title: str) -> None:
@@ -147,23 +145,14 @@ def picture_mel(audio: Audio, *, spec: MelSpec = MEL) -> np.ndarray:
     Raises:
         ValueError: If the audio has another rate, or is shorter than one frame.
     """
-    import torch  # noqa: PLC0415
-
     if audio.sample_rate_hz != spec.sample_rate_hz:
         raise ValueError(
             f"the picture needs {spec.sample_rate_hz} Hz, the audio has {audio.sample_rate_hz} Hz"
         )
-    mono = torch.from_numpy(audio.samples.mean(axis=0))
-    frames = mono.shape[-1] // spec.hop_samples
-    margin = -(-spec.edge_samples // spec.hop_samples)
-    pieces = []
-    for start in range(0, frames, PIECE_FRAMES):
-        # A last piece shorter than the edge that is reflected would be too short, so the margin reaches back.
-        stop = min(start + PIECE_FRAMES, frames)
-        first, last = max(start - 2 * margin, 0), min(stop + margin, frames)
-        piece = to_log_mel(mono[first * spec.hop_samples : last * spec.hop_samples], spec=spec)
-        pieces.append(piece[:, start - first : stop - first])
-    return torch.cat(pieces, dim=-1).numpy()
+    mono = audio.samples.mean(axis=0, keepdims=True)
+    if mono.shape[1] < spec.hop_samples:
+        raise ValueError(f"{mono.shape[1]} samples are too few for a picture")
+    return np.concatenate(list(stream_log_mel([mono], spec=spec)), axis=-1)[0]
 
 
 def rendering_figure(notes: Notes, log_mel: np.ndarray, *, title: str, spec: MelSpec = MEL) -> Figure:

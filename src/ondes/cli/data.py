@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ondes.cli import note_caches, recordings
+from ondes.cli import audio_caches, note_caches, recordings
 from ondes.cli.console import clock, console, playing, say
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def register(app: typer.Typer) -> None:
     data.command(short_help="Give a data set a name.")(add)
     data.command("list", short_help="List the data sets.")(list_datasets)
     data.command(short_help="Keep the notes of scores for composers to learn from.")(note_caches.notes)
+    data.command(short_help="Keep the log-mels of audio files for audio models.")(audio_caches.audio)
     recordings.register_on(data)
     app.add_typer(data, name="data", short_help="Make and name data sets.")
 

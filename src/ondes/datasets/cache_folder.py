@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 SETTINGS = "settings.json"
 ROWS = "songs.jsonl"
+REJECTED = "rejected.jsonl"
 
 Name = tuple[str, str, str]
 """Data set, split and id of a song."""
@@ -127,6 +128,18 @@ def read_rows(folder: Path) -> dict[Name, dict[str, Any]]:
 def read_all_rows(folder: Path) -> list[dict[str, Any]]:
     """All songs that ever took space in a cache, also those that others have replaced."""
     return [row for row in _lines(folder) if "removed" not in row]
+
+
+def read_rejected(path: Path) -> dict[Name, dict[str, Any]]:
+    """What was left out of a cache, by name; half a line at the end is not counted."""
+    rejected: dict[Name, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+            rejected[row["dataset"], row["split"], row["id"]] = row
+        except (ValueError, KeyError, TypeError):
+            continue
+    return rejected
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:

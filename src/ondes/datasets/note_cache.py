@@ -23,7 +23,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from ondes.datasets.cache_folder import ROWS, Name, claim, locked, read_rows, resume
+from ondes.datasets.cache_folder import (
+    REJECTED,
+    ROWS,
+    Name,
+    claim,
+    locked,
+    read_rejected,
+    read_rows,
+    resume,
+)
 from ondes.datasets.named import ScoreEntry
 from ondes.datasets.recordings import RejectedError, Rejections, checked_split
 from ondes.datasets.score_folders import read_entry, read_scores
@@ -40,7 +49,6 @@ from ondes.representations.note_sequence import (
 )
 
 VERSION = 1
-REJECTED = "rejected.jsonl"
 LEAST_NOTES = 16
 """Shorter scores are left out."""
 
@@ -315,7 +323,7 @@ class _Build:
     def __init__(self, place: Path, dataset: str, elsewhere: set[str]) -> None:
         self.place, self.dataset, self.elsewhere = place, dataset, elsewhere
         self.rows = resume(place, self._ends)
-        self.rejected = _read_rejected(place / REJECTED)
+        self.rejected = read_rejected(place / REJECTED)
         self.known = {row["fingerprint"]: name for name, row in self.rows.items()}
 
     def _ends(self, row: dict[str, Any]) -> list[tuple[Path, int]]:
@@ -401,18 +409,6 @@ class _Build:
     def _append(self, name: str, row: dict[str, Any]) -> None:
         self.lists[name].write(json.dumps(row, ensure_ascii=False) + "\n")
         self.lists[name].flush()
-
-
-def _read_rejected(path: Path) -> dict[Name, dict[str, Any]]:
-    """What was left out, by name; half a line at the end is not counted."""
-    rejected: dict[Name, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-            rejected[row["dataset"], row["split"], row["id"]] = row
-        except (ValueError, KeyError, TypeError):
-            continue
-    return rejected
 
 
 def _key(entry: ScoreEntry) -> str:
