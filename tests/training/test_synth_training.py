@@ -8,7 +8,8 @@ import torch
 from rendered_sines import DENOISER, Train  # pyright: ignore[reportMissingImports]
 
 from ondes.models.note_denoiser import Conditioning, NoteDenoiser
-from ondes.training.synth import SIDE_WEIGHT, flow_loss, random_context, sketch_loss, weights_of_channels
+from ondes.training.flow_losses import SIDE_WEIGHT, random_context, weights_of_channels
+from ondes.training.synth import flow_loss, sketch_loss
 from ondes.training.windows import RandomWindows, band_statistics, read_pairs
 
 
@@ -85,7 +86,9 @@ def test_the_loss_falls_on_a_batch_seen_again_and_again(pairs: Path) -> None:
     torch.manual_seed(0)
     model = NoteDenoiser(**DENOISER)
     read = read_pairs([pairs], "train")
-    for buffer, values in zip((model.mean, model.deviation), band_statistics(read), strict=True):
+    for buffer, values in zip(
+        (model.mean, model.deviation), band_statistics(pair.log_mel for pair in read), strict=True
+    ):
         buffer.copy_(values)
     batch = RandomWindows(read, batch=2, frames=16, seed=0).at(0)
     data = model.standardise(batch.log_mel)

@@ -133,3 +133,14 @@ INSTRUMENTS: dict[str, int] = {
     **SHORT_NAMES,
 }
 """Every name that is understood, in small letters, to its instrument."""
+
+FAMILIES = (
+    *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
+    *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects", "drums"),
+)
+"""Families of eight programs each, as General MIDI names them, and the drums."""
+
+
+def family_name(instrument: int) -> str:
+    """The family of a program, or of `DRUMS`."""
+    return FAMILIES[instrument // 8]

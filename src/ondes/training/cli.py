@@ -23,6 +23,7 @@ from ondes.training.callbacks import SampleImages, SaveModel, SpeedReport
 
 TASKS = {
     "synth": ("ondes.training.synth", "SynthTraining", "RenderedWindows"),
+    "audio": ("ondes.training.audio", "AudioTraining", "AudioWindows"),
     "vocoder": ("ondes.training.vocoder", "VocoderTraining", "RenderedAudio"),
     "compose": ("ondes.training.composer", "ComposerTraining", "NoteWindows"),
     "separate": ("ondes.training.separator", "SeparatorTraining", "Mixtures"),

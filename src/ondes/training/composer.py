@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import lightning
 import torch
 from torch import Tensor
 
@@ -14,9 +13,8 @@ from ondes.diffusion.masked import MaskedScheduler, mask_tokens, masked_loss, sa
 from ondes.diffusion.noise import position_seed
 from ondes.models.note_transformer import NoteTransformer
 from ondes.representations.note_tokens import DURATION, DURATION_STEPS, FIELDS, PITCH, POSITION, SIZES
-from ondes.training.callbacks import averaged
+from ondes.training.averaged_training import AveragedTraining
 from ondes.training.note_windows import NoteBatch, NoteWindows
-from ondes.training.schedule import warm_up_cosine
 
 __all__ = ["ComposerTraining", "NoteWindows"]
 
@@ -61,7 +59,7 @@ def unigram_bits(probabilities: list[Tensor], batch: NoteBatch) -> Tensor:
     return torch.stack(costs)
 
 
-class ComposerTraining(lightning.LightningModule):
+class ComposerTraining(AveragedTraining):
     """Trains a network to fill in what is hidden of windows of music.
 
     Args:
@@ -73,6 +71,8 @@ class ComposerTraining(lightning.LightningModule):
         seed: Of what is hidden.
     """
 
+    betas = (0.9, 0.99)
+
     def __init__(
         self,
         model: NoteTransformer,
@@ -82,42 +82,26 @@ class ComposerTraining(lightning.LightningModule):
         ema_decay: float = 0.998,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(model, ema_decay=ema_decay, start_from=start_from)
         self.save_hyperparameters(ignore=["model", "start_from"])
-        self.model = model
-        self.average = averaged(model, decay=ema_decay)
-        self.start_from = start_from
         self.unigrams: list[Tensor] = []
 
     def check_data(self, data: NoteWindows) -> None:
         """Tell the data which styles the network knows."""
         data.styles = tuple(self.model.config["styles"])
 
-    def configure_optimizers(self) -> dict[str, object]:
-        """AdamW with warm-up and cosine; only matrices decay."""
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """Only matrices decay."""
         matrices = [weights for weights in self.model.parameters() if weights.ndim >= 2]
         others = [weights for weights in self.model.parameters() if weights.ndim < 2]
-        groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.99), fused=True)
-        steps, warm_up = self.trainer.max_steps, self.hparams["warm_up_steps"]
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: warm_up_cosine(step, warm_up=warm_up, steps=steps)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
 
     def on_fit_start(self) -> None:
         """Take over weights, once, and count the training data."""
         data = cast(NoteWindows, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
         self.check_data(data)
-        if self.start_from is not None and self.trainer.ckpt_path is None:
-            for network in (self.model, self.average.module):
-                network.load_state_dict(load_network(self.start_from).state_dict())  # pyright: ignore[reportAttributeAccessIssue]
+        self.takes_over()
         self.unigrams = data.unigrams()
-
-    def optimizer_step(self, *args: Any, **settings: Any) -> None:
-        """Move the weights, then their average: before any callback saves either."""
-        super().optimizer_step(*args, **settings)
-        self.average.update_parameters(self.model)
 
     def training_step(self, batch: NoteBatch) -> Tensor:
         """Loss of a batch."""

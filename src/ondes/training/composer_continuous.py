@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import lightning
 import torch
 from torch import Tensor, nn
 
@@ -16,9 +15,8 @@ from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.composer import ComposerPipeline
 from ondes.representations.note_features import FEATURES, FeatureStatistics
-from ondes.training.callbacks import averaged
+from ondes.training.averaged_training import AveragedTraining
 from ondes.training.note_windows import NoteBatch, NoteWindows
-from ondes.training.schedule import warm_up_cosine
 
 __all__ = ["ContinuousTraining", "NoteWindows"]
 
@@ -58,7 +56,7 @@ class FeatureDenoiser(nn.Module):
         pipeline.save_pretrained(folder)
 
 
-class ContinuousTraining(lightning.LightningModule):
+class ContinuousTraining(AveragedTraining):
     """Trains a network of features to denoise windows of music.
 
     Args:
@@ -73,6 +71,9 @@ class ContinuousTraining(lightning.LightningModule):
         UserError: If the network is of another kind.
     """
 
+    model: FeatureDenoiser
+    betas = (0.9, 0.99)
+
     def __init__(
         self,
         model: NoteTransformer,
@@ -82,31 +83,17 @@ class ContinuousTraining(lightning.LightningModule):
         ema_decay: float = 0.995,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(FeatureDenoiser(model), ema_decay=ema_decay, start_from=start_from)
         self.save_hyperparameters(ignore=["model", "start_from"])
         if model.config["kind"] != "features" or model.config["feature_size"] != len(FEATURES):
             raise UserError(
                 f"the network is of the kind {model.config['kind']!r} with {model.config['feature_size']} features; "
                 f"give it kind: features and feature_size: {len(FEATURES)}"
             )
-        self.model = FeatureDenoiser(model)
-        self.average = averaged(self.model, decay=ema_decay)
-        self.start_from = start_from
 
     def check_data(self, data: NoteWindows) -> None:
         """Tell the data which styles the network knows."""
         data.styles = tuple(self.model.network.config["styles"])
-
-    def configure_optimizers(self) -> dict[str, object]:
-        """AdamW with warm-up and cosine."""
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=self.hparams["learning_rate"], betas=(0.9, 0.99), weight_decay=0.01
-        )
-        steps, warm_up = self.trainer.max_steps, self.hparams["warm_up_steps"]
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: warm_up_cosine(step, warm_up=warm_up, steps=steps)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_start(self) -> None:
         """Fix the statistics, which depend on the data alone, and take over weights, once."""
@@ -119,11 +106,6 @@ class ContinuousTraining(lightning.LightningModule):
             if fresh and self.start_from is not None:
                 saved = NoteTransformer.from_pretrained(self.start_from / "network")
                 denoiser.network.load_state_dict(saved.state_dict())
-
-    def optimizer_step(self, *args: Any, **settings: Any) -> None:
-        """Move the weights, then their average: before any callback saves either."""
-        super().optimizer_step(*args, **settings)
-        self.average.update_parameters(self.model)
 
     def training_step(self, batch: NoteBatch) -> Tensor:
         """Loss of a batch, with noise and levels that are a function of its number."""

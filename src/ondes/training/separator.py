@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import lightning
 import numpy as np
@@ -19,9 +19,8 @@ from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import INSTRUMENTS, MOST_OF_ONE, PartLabeller
 from ondes.representations.mixtures import PartSet
 from ondes.representations.note_sequence import NoteSequence
-from ondes.training.callbacks import averaged
+from ondes.training.averaged_training import AveragedTraining
 from ondes.training.mixture_windows import MixtureBatch, MixtureWindows, part_names, random_labels
-from ondes.training.schedule import warm_up_cosine
 
 OBJECTIVES = ("diffusion", "classifier")
 PROPOSAL_WEIGHT = 0.05
@@ -103,7 +102,7 @@ class Mixtures(lightning.LightningDataModule):
         return DataLoader(fixed, batch_size=None)  # pyright: ignore[reportArgumentType]
 
 
-class SeparatorTraining(lightning.LightningModule):
+class SeparatorTraining(AveragedTraining):
     """Trains a `PartLabeller` to name the parts of the notes whose labels were taken away.
 
     The loss of a window is its mean negative log likelihood over the labels taken away. For labels lost one by one
@@ -123,6 +122,8 @@ class SeparatorTraining(lightning.LightningModule):
         UserError: If there is no such objective.
     """
 
+    weight_decay = 0.05
+
     def __init__(
         self,
         model: PartLabeller,
@@ -133,34 +134,10 @@ class SeparatorTraining(lightning.LightningModule):
         ema_decay: float = 0.995,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(model, ema_decay=ema_decay, start_from=start_from)
         if objective not in OBJECTIVES:
             raise UserError(f"unknown objective {objective!r}; {nearest(objective, OBJECTIVES)}")
         self.save_hyperparameters(ignore=["model", "start_from"])
-        self.model = model
-        self.average = averaged(model, decay=ema_decay)
-        self.start_from = start_from
-
-    def configure_optimizers(self) -> dict[str, object]:
-        """AdamW with warm-up and cosine."""
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=self.hparams["learning_rate"], betas=(0.9, 0.98), weight_decay=0.05
-        )
-        steps, warm_up = self.trainer.max_steps, self.hparams["warm_up_steps"]
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: warm_up_cosine(step, warm_up=warm_up, steps=steps)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_fit_start(self) -> None:
-        """Begin with saved weights where asked to."""
-        if self.start_from is not None and self.trainer.ckpt_path is None:
-            self.model.load_state_dict(PartLabeller.from_pretrained(self.start_from).state_dict())
-
-    def optimizer_step(self, *args: Any, **settings: Any) -> None:
-        """Move the weights, then their average: before any callback saves either."""
-        super().optimizer_step(*args, **settings)
-        self.average.update_parameters(self.model)
 
     def training_step(self, batch: MixtureBatch) -> Tensor:
         """Loss of a batch: of the labels, and of the instruments proposed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,18 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ondes.diffusion.flow import mix, stratified, to_level, velocity
+from ondes.diffusion.flow import mix, stratified, to_level
 from ondes.diffusion.noise import position_seed
 from ondes.models.note_denoiser import Conditioning, NoteDenoiser
-from ondes.training.callbacks import averaged
+from ondes.training.averaged_training import AveragedTraining
+from ondes.training.flow_losses import VALIDATION_LEVELS, flow_error, random_context, weights_of_channels
 from ondes.training.fresh import FreshPairs, FreshWindows
-from ondes.training.schedule import warm_up_cosine
 from ondes.training.windows import Batch, Pair, RandomWindows, band_statistics, read_pairs
-
-SIDE_WEIGHT = 0.3
-"""Weight of half the difference of left and right against their mean, in every loss."""
-
-VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 class RenderedWindows(lightning.LightningDataModule):
@@ -89,7 +83,7 @@ class RenderedWindows(lightning.LightningDataModule):
         return DataLoader(fixed, batch_size=None)  # pyright: ignore[reportArgumentType]
 
 
-class SynthTraining(lightning.LightningModule):
+class SynthTraining(AveragedTraining):
     """Trains the sketch of the notes by regression, then the denoiser around it by flow matching.
 
     Args:
@@ -117,39 +111,17 @@ class SynthTraining(lightning.LightningModule):
         ema_decay: float = 0.998,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(model, ema_decay=ema_decay, start_from=start_from, component="denoiser")
         self.save_hyperparameters(ignore=["model", "start_from"])
-        self.model = model
-        self.average = averaged(model, decay=ema_decay)
-        self.start_from = start_from
-
-    def configure_optimizers(self) -> dict[str, object]:
-        """AdamW with warm-up and cosine."""
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=self.hparams["learning_rate"], betas=(0.9, 0.98), weight_decay=0.01
-        )
-        steps, warm_up = self.trainer.max_steps, self.hparams["warm_up_steps"]
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: warm_up_cosine(step, warm_up=warm_up, steps=steps)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_start(self) -> None:
         """Fix the statistics of the features, once: a resumed or continued run has them already."""
-        if self.start_from is not None and self.trainer.ckpt_path is None:
-            pipeline = (self.start_from / "model_index.json").is_file()
-            place = self.start_from / "denoiser" if pipeline else self.start_from
-            self.model.load_state_dict(NoteDenoiser.from_pretrained(place).state_dict())
-        elif torch.equal(self.model.deviation, torch.ones_like(self.model.deviation)):
+        untouched = torch.equal(self.model.deviation, torch.ones_like(self.model.deviation))
+        if not self.takes_over() and untouched:
             data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-            mean, deviation = band_statistics(data.pairs)
+            mean, deviation = band_statistics(pair.log_mel for pair in data.pairs)
             self.model.mean.copy_(mean)
             self.model.deviation.copy_(deviation)
-
-    def optimizer_step(self, *args: Any, **settings: Any) -> None:
-        """Move the weights, then their average: before any callback saves either."""
-        super().optimizer_step(*args, **settings)
-        self.average.update_parameters(self.model)
 
     def training_step(self, batch: Batch) -> Tensor:
         """Loss of a batch: of the sketch, and after `sketch_steps` of the flow as well."""
@@ -199,11 +171,6 @@ class SynthTraining(lightning.LightningModule):
         return {"render": batch.log_mel[0, 0].cpu(), "sketch": sketch[0, 0].cpu()}
 
 
-def weights_of_channels(data: Tensor) -> Tensor:
-    """Weights of mean and half difference that average to one (1, 2, 1, 1)."""
-    return data.new_tensor([1.0, SIDE_WEIGHT])[None, :, None, None] * (2 / (1 + SIDE_WEIGHT))
-
-
 def sketch_loss(conditioning: Conditioning, data: Tensor) -> Tensor:
     """Negative log likelihood of the data, normal around the sketch with the spread, and the plain distance.
 
@@ -218,31 +185,7 @@ def sketch_loss(conditioning: Conditioning, data: Tensor) -> Tensor:
 def flow_loss(
     model: NoteDenoiser, data: Tensor, noise: Tensor, level: Tensor, conditioning: Conditioning, known: Tensor
 ) -> Tensor:
-    """Squared error of the velocity over its variance around the sketch, a window (batch,).
-
-    The variance makes all levels and bands count alike, as in Karras et al. (2022), equation 8.
-    """
-    wide = known[:, None, None]
-    noisy = torch.where(wide, data, mix(data, noise, level))
-    error = model(noisy, level, conditioning, known) - velocity(data, noise)
-    share = level[:, None, None, None]
-    variance = (1 - share).square() * conditioning.spread.square() + share.square()
-    weighed = weights_of_channels(data) * error.square() * variance / conditioning.spread.square()
-    return (weighed * ~wide).sum((1, 2, 3)) / (~wide).expand_as(weighed).sum((1, 2, 3)).clamp(min=1)
-
-
-def random_context(windows: int, frames: int, generator: torch.Generator) -> Tensor:
-    """Which frames are given (windows, frames): nothing, a prefix, a suffix, both, or all but a hole."""
-    masks = torch.zeros(windows, frames, dtype=torch.bool)
-    kinds = torch.randint(0, 5, (windows,), generator=generator).tolist()
-    lengths = (torch.rand(windows, 2, generator=generator) * frames / 2).long().tolist()
-    for mask, kind, ends in zip(masks, kinds, lengths, strict=True):
-        # Whole patches: a multiple of four frames on either side.
-        before, after = (end // 4 * 4 for end in ends)
-        if kind in (1, 3, 4):
-            mask[:before] = True
-        if kind in (2, 3):
-            mask[frames - after :] = True
-        if kind == 4:
-            mask[min(frames, before + math.ceil(frames / 4 / 4) * 4) :] = True
-    return masks
+    """Squared error of the velocity over its variance around the sketch, a window (batch,); see `flow_error`."""
+    noisy = torch.where(known[:, None, None], data, mix(data, noise, level))
+    made = model(noisy, level, conditioning, known)
+    return flow_error(made, data, noise, level, known, spread=conditioning.spread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,8 +60,13 @@ def read_rows(folders: list[Path], split: str) -> list[tuple[Path, dict[str, Any
     return rows
 
 
-def read_pair(folder: Path, row: dict[str, Any]) -> Pair:
-    """One rendered pair; its log-mel is kept beside it for the next time."""
+def read_log_mel(folder: Path, row: dict[str, Any]) -> np.ndarray:
+    """The log-mel of a manifest's row, float16 (2, bands, frames), left on disk until it is used.
+
+    Where the row names audio alone it is made, and kept beside the audio for the next time.
+    """
+    if "mel" in row:
+        return np.load(folder / row["mel"], mmap_mode="r")
     cache = (folder / row["audio"]).with_suffix(".mel.npy")
     if not cache.is_file():
         audio = Audio.read(folder / row["audio"]).to_stereo()
@@ -69,7 +74,12 @@ def read_pair(folder: Path, row: dict[str, Any]) -> Pair:
         beside = cache.with_suffix(".part.npy")
         np.save(beside, log_mel)
         beside.replace(cache)
-    return Pair(row["id"], to_notes(read_score(folder / row["midi"])), np.load(cache))
+    return np.load(cache, mmap_mode="r")
+
+
+def read_pair(folder: Path, row: dict[str, Any]) -> Pair:
+    """One rendered pair; its log-mel is kept beside it for the next time."""
+    return Pair(row["id"], to_notes(read_score(folder / row["midi"])), np.array(read_log_mel(folder, row)))
 
 
 def read_pairs(folders: list[Path], split: str) -> list[Pair]:
@@ -149,16 +159,20 @@ class RandomWindows(IterableDataset[Batch]):
         return Batch(torch.stack([mel for mel, _ in windows]), collate([notes for _, notes in windows]))
 
 
-def band_statistics(pairs: list[Pair]) -> tuple[Tensor, Tensor]:
+def band_statistics(log_mels: Iterable[np.ndarray], *, silence: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each band (2, bands) of the mean and half difference of left and right.
 
-    Silent frames are left out: their number says more about the editing of a data set than about music.
+    Args:
+        log_mels: Of pieces, each (2, bands, frames).
+        silence: Whether silent frames count. Their number says more about the editing of a data set than about music,
+            but a model that has no notes to tell it where they are must make them itself.
     """
-    count, total, square = 0, 0.0, 0.0
-    for pair in pairs:
-        left, right = np.asarray(pair.log_mel, dtype=np.float64)
+    count, total, square = 0, np.zeros(()), np.zeros(())
+    for log_mel in log_mels:
+        left, right = np.asarray(log_mel, dtype=np.float64)
         features = np.stack([(left + right) / 2, (left - right) / 2])
-        features = features[..., features[0].max(0) > np.log(MEL.floor) + 3]
+        if not silence:
+            features = features[..., features[0].max(0) > np.log(MEL.floor) + 3]
         count += features.shape[-1]
         total, square = total + features.sum(-1), square + np.square(features).sum(-1)
     mean = total / max(count, 1)
