@@ -10,6 +10,7 @@ import typer
 
 from ondes.cli import composing
 from ondes.cli.composing import Order
+from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
 
 
@@ -210,6 +211,7 @@ def compose(
     synth_model: SynthOption = composing.DEFAULT_SYNTHESISER,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
+    _config: ConfigOption = None,
 ) -> None:
     """Write music with a diffusion model: a new piece, or --continue, --infill or --vary one."""
     verb, score = _verb(continue_, infill, vary)

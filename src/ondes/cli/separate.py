@@ -10,6 +10,7 @@ import typer
 
 from ondes.cli import separating
 from ondes.cli.composing import Order
+from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
 
 
@@ -136,6 +137,7 @@ def separate(
     synth_model: SynthOption = separating.DEFAULT_SYNTHESISER,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
+    _config: ConfigOption = None,
 ) -> None:
     """Give every note of an unlabelled score its part: MIDI in, parts out, no note lost or changed."""
     choices: dict[str, object] = {

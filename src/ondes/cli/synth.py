@@ -10,6 +10,7 @@ import typer
 
 from ondes.cli import rendering, streaming
 from ondes.cli.console import complain
+from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
 from ondes.sidecar import Settings
 
@@ -163,6 +164,7 @@ def synth(
     stream: StreamOption = False,
     raw: RawOption = False,
     sidecar: SidecarOption = True,
+    _config: ConfigOption = None,
 ) -> None:
     """Play a MIDI file with a diffusion model."""
     settings = Settings(
