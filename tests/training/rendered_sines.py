@@ -30,6 +30,14 @@ DENOISER = {
     "partials": 2,
 }
 VOCODER = {"width": 8, "hidden": 8, "blocks": 1, "tonal_bins": 32}
+UNET = {
+    "styles": ["piano", "organ"],
+    "widths": [8, 8],
+    "hidden": [8, 8],
+    "blocks": [1, 1],
+    "strides": [2],
+    "heads": 1,
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "synth": {
         "model": {
@@ -39,6 +47,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "ema_decay": 0.5,
         },
         "data": {"batch": 2, "frames": 16, "validation_batches": 1},
+    },
+    "audio": {
+        "model": {
+            "model": {"class_path": "ondes.models.mel_unet.MelUNet", "init_args": UNET},
+            "warm_up_steps": 1,
+            "ema_decay": 0.5,
+        },
+        "data": {"batch": 2, "frames": 32, "validation_batches": 1},
     },
     "vocoder": {
         "model": {
