@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from numpy.typing import ArrayLike
 
 from ondes.evaluation.extras import require
+from ondes.representations.mixture_rolls import RollNotes, rows_of
 
 BINS = 15
 """Of confidence, equally wide, from 0 to 1; as in Guo et al. 2017 (arXiv 1706.04599)."""
@@ -23,10 +24,6 @@ BEST_NOTES = 256
 
 Over a whole song the best of five hardly differs from any of them, whatever their quality: errors average out.
 """
-STEPS_PER_QUARTER = 4
-"""The grid of the published figures: sixteenths."""
-LOWEST, PITCHES = 24, 72
-"""The keys of the published figures."""
 
 
 def confusion(
@@ -155,21 +152,16 @@ def part_rolls(
     labels: Int64[np.ndarray, " notes"],
     parts: int,
     steps: int,
-) -> Bool[np.ndarray, "parts steps pitches"]:
-    """Which keys sound in each part at each sixteenth, as the published figures see music: without onsets."""
-    rolls = np.zeros((parts, steps, PITCHES), dtype=bool)
-    first = np.round(onset_quarters * STEPS_PER_QUARTER).astype(np.int64)
-    last = np.maximum(
-        np.round((onset_quarters + duration_quarters) * STEPS_PER_QUARTER).astype(np.int64), first + 1
-    )
-    inside = (labels >= 0) & (pitch >= LOWEST) & (pitch < LOWEST + PITCHES)
-    for note in np.flatnonzero(inside):
-        rolls[labels[note], first[note] : last[note], pitch[note] - LOWEST] = True
-    return rolls
+) -> Bool[np.ndarray, "parts steps rows"]:
+    """Which keys sound in each part at each sixteenth, as the published figures see music: without onsets.
+
+    A drum counts as the key that it is written as.
+    """
+    return RollNotes.of(onset_quarters, duration_quarters, rows_of(pitch), labels).rolls(parts, steps)
 
 
 def consistency(
-    mixture: Bool[np.ndarray, "steps pitches"], found: Bool[np.ndarray, "parts steps pitches"]
+    mixture: Bool[np.ndarray, "steps rows"], found: Bool[np.ndarray, "parts steps rows"]
 ) -> float:
     """The published consistency, 0 at best (Han et al. 2022, arXiv 2209.02696, as computed by their code).
 
@@ -180,9 +172,9 @@ def consistency(
 
 
 def diversity(
-    true: Bool[np.ndarray, "parts steps pitches"],
-    found: Bool[np.ndarray, "parts steps pitches"],
-    mixture: Bool[np.ndarray, "steps pitches"],
+    true: Bool[np.ndarray, "parts steps rows"],
+    found: Bool[np.ndarray, "parts steps rows"],
+    mixture: Bool[np.ndarray, "steps rows"],
 ) -> float:
     """The published diversity, larger said to be better, from the same code.
 

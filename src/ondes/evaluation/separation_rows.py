@@ -15,6 +15,7 @@ from ondes.evaluation.separation import Calibration, confusion, matched
 from ondes.evaluation.separation_baselines import BASELINES
 from ondes.evaluation.separation_run import Outcome, SeparationFindings
 from ondes.evaluation.separation_songs import GROUPS, ORCHESTRA, Song
+from ondes.representations.mixture_rolls import STEPS_PER_QUARTER
 
 OURS, CLASSIFIER = "ours", "classifier"
 ONE_STEP = "ours, every note by itself"
@@ -262,9 +263,7 @@ def _published(song: Song, found: np.ndarray) -> np.ndarray:
     """Consistency and diversity of a song, each times its cells and the cells."""
     piece = song.piece
     onset = piece.onset_quarters - piece.onset_quarters.min()
-    steps = int(
-        np.ceil(((onset + piece.duration_quarters).max(initial=0.0) + 1) * separation.STEPS_PER_QUARTER)
-    )
+    steps = int(np.ceil(((onset + piece.duration_quarters).max(initial=0.0) + 1) * STEPS_PER_QUARTER))
 
     def rolls(labels: np.ndarray) -> np.ndarray:
         return separation.part_rolls(

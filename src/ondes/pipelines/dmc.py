@@ -97,7 +97,7 @@ class DmcPipeline(DiffusionPipeline):
         place = resolve(pretrained_model_name_or_path, kind="composer", config=CONFIG if bare else INDEX)
         if isinstance(place, Path):
             verify_checksums(place)
-            _check_class(place / (CONFIG if bare else INDEX), DmcUNet if bare else cls)
+            check_class(place / (CONFIG if bare else INDEX), DmcUNet if bare else cls)
         try:
             with quiet_loading():
                 settings = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
@@ -231,7 +231,7 @@ class DmcPipeline(DiffusionPipeline):
         return made.double().cpu().numpy()
 
 
-def _check_class(file: Path, wanted: type) -> None:
+def check_class(file: Path, wanted: type) -> None:
     """Refuse a folder that holds another kind of model.
 
     Raises:

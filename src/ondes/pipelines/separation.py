@@ -29,6 +29,7 @@ from ondes.pipelines.separation_parts import (
     labels_for,
     parts_of_tracks,
     proposed,
+    warn_if_separate,
     with_drums,
 )
 from ondes.pipelines.separation_windows import (
@@ -240,7 +241,7 @@ class SeparationPipeline(DiffusionPipeline):
         known = None if given is None else read_score(given)
         made = []
         for index, one in enumerate(many):
-            share = _shared(progress, index, many)
+            share = shared_progress(progress, index, many)
             made.append(self._separated(one, asked(into), known, order, polyphony, share, keep=keep))
         return made if isinstance(score, list) else made[0]
 
@@ -321,12 +322,8 @@ class SeparationPipeline(DiffusionPipeline):
     ) -> tuple[tuple[PartSpec, ...], Int64[np.ndarray, " notes"]]:
         """Who plays, and the parts of notes that are known."""
         separate = already_separate(score)
-        if separate and not keep:
-            warnings.warn(
-                f"the score has separate parts already ({', '.join(separate)}): they are merged and separated anew; "
-                "keep=True (--keep) leaves them",
-                stacklevel=1,
-            )
+        if not keep:
+            warn_if_separate(score)
         known = np.full(len(notes), -1, np.int64)
         if keep and separate:
             parts, tracks = parts_of_tracks(score, into or ())
@@ -389,7 +386,7 @@ def _plays_drums(parts: Sequence[PartSpec]) -> np.ndarray:
     return np.array([*(part.instrument == DRUMS for part in parts), False])
 
 
-def _shared(progress: Progress | None, index: int, scores: list[Any]) -> Progress | None:
+def shared_progress(progress: Progress | None, index: int, scores: list[Any]) -> Progress | None:
     """The progress of one of several scores as that of all."""
     if progress is None:
         return None

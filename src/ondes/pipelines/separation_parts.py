@@ -222,3 +222,13 @@ def already_separate(score: symusic.core.ScoreTick) -> list[str]:
     if len({int(track.program) for track in tracks}) < 2:
         return []
     return [track.name.strip() or instrument_name(int(track.program)) for track in tracks]
+
+
+def warn_if_separate(score: symusic.core.ScoreTick) -> None:
+    """Say that the parts of a score which has some are merged."""
+    if separate := already_separate(score):
+        warnings.warn(
+            f"the score has separate parts already ({', '.join(separate)}): they are merged and separated anew; "
+            "keep=True (--keep) leaves them",
+            stacklevel=1,
+        )

@@ -1,0 +1,444 @@
+"""The published separator, Mixture2Music: diffusion of piano rolls within those of a mixture; notes stay untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from ondes.diffusion.mixture_mask import within_steps
+from ondes.diffusion.noise import position_noise, position_seed
+from ondes.diffusion.overlap import overlapped
+from ondes.errors import UserError, nearest
+from ondes.models.trans_unet import RollDecoder, TransUNet
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.dmc import CONFIG, INDEX, LINEAR, TRAIN_STEPS, check_class
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.separation import Progress, Separation, shared_progress
+from ondes.pipelines.separation_notes import MixtureNotes, parted
+from ondes.pipelines.separation_parts import asked, warn_if_separate, with_drums
+from ondes.representations.ensembles import PartSpec
+from ondes.representations.instrument_names import instrument_name
+from ondes.representations.mixture_rolls import (
+    BAR_STEPS,
+    FAMILIES,
+    ROWS,
+    WINDOW_STEPS,
+    RollNotes,
+    RollPart,
+    rows_of,
+)
+from ondes.representations.note_sequence import DRUMS
+from ondes.score import read_score
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
+    "ddpm": (DDPMScheduler, {"variance_type": "fixed_small"}),
+}
+"""Scheduler and settings of each sampler; DDIM stops at the cleanest level of noise, as published."""
+
+SCHEDULES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+"""The published schedule, which its code calls cosine, and the cosine (Nichol and Dhariwal 2021, arXiv 2102.09672)."""
+
+HOP_STEPS = WINDOW_STEPS // 2
+"""Windows of long pieces share two bars with the next."""
+WINDOWS_TOGETHER = 8
+TIE = 1e-6
+"""Weight of the sampler's own numbers where parts claim a note equally."""
+
+
+def make_roll_scheduler(sampler: str, schedule: str = "linear") -> Any:
+    """A scheduler by the names of a sampler and a noise schedule.
+
+    Raises:
+        UserError: If there is no such sampler or schedule.
+    """
+    if sampler not in SAMPLERS:
+        raise UserError(f"there is no sampler {sampler!r}: {nearest(sampler, SAMPLERS)}")
+    if schedule not in SCHEDULES:
+        raise UserError(f"there is no noise schedule {schedule!r}: {nearest(schedule, SCHEDULES)}")
+    scheduler, settings = SAMPLERS[sampler]
+    shape = {**LINEAR, "beta_schedule": SCHEDULES[schedule], "timestep_spacing": "trailing"}
+    return scheduler(**shape, **settings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cast:
+    """Who plays, in a score.
+
+    Attributes:
+        parts: All of them.
+        layer: Of the network's rolls, of each part; -1 for drums that the network knows nothing of.
+        allowed: Which parts each note may go to (notes, parts).
+    """
+
+    parts: tuple[PartSpec, ...]
+    layer: Int64[np.ndarray, " parts"]
+    allowed: Bool[np.ndarray, "notes parts"]
+
+
+class Mixture2MusicPipeline(DiffusionPipeline):
+    """Gives each note of a score to the part whose roll claims most of it.
+
+    Args:
+        network: Predicts the noise in the rolls of four bars.
+        scheduler: DDIM or DDPM of diffusers.
+        decoder: Makes rolls of what the sampler gives; without one a cell sounds from one half on, which is what the
+            published decoder comes to.
+        default_steps: Steps where the caller names none.
+    """
+
+    _optional_components: ClassVar[list[str]] = ["decoder"]  # diffusers adds lists to it
+
+    def __init__(
+        self,
+        network: TransUNet,
+        scheduler: Any,
+        decoder: RollDecoder | None = None,
+        default_steps: int = TRAIN_STEPS,
+    ) -> None:
+        super().__init__()
+        self.register_modules(network=network, scheduler=scheduler, decoder=decoder)
+        self.register_to_config(default_steps=default_steps)
+        for model in self._networks():
+            model.eval()
+
+    def _networks(self) -> list[TransUNet | RollDecoder]:
+        return [self.network] if self.decoder is None else [self.network, self.decoder]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **settings: Any
+    ) -> Mixture2MusicPipeline:
+        """Load a model.
+
+        Args:
+            pretrained_model_name_or_path: A folder that `save_pretrained` or `ondes import` wrote, the folder `model`
+                of a training run, or the id of a model on the Hub, which alone reaches the network.
+            settings: As of diffusers' `from_pretrained`.
+
+        Raises:
+            UserError: If there is no such model, or its weights are damaged or do not fit.
+        """
+        name = Path(pretrained_model_name_or_path)
+        bare = (name / CONFIG).is_file() and not (name / INDEX).is_file()
+        place = resolve(pretrained_model_name_or_path, kind="separator", config=CONFIG if bare else INDEX)
+        if isinstance(place, Path):
+            verify_checksums(place)
+            check_class(place / (CONFIG if bare else INDEX), TransUNet if bare else cls)
+        try:
+            with quiet_loading():
+                settings = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+                if bare:
+                    network = TransUNet.from_pretrained(str(place), **settings)
+                    pipeline = cls(network, make_roll_scheduler("ddim", str(network.config["schedule"])))
+                else:
+                    pipeline = super().from_pretrained(str(place), **settings)
+        except LOADING_ERRORS as error:
+            raise UserError(
+                f"{pretrained_model_name_or_path} cannot be loaded as a separator: {reason(error)}"
+            ) from error
+        if isinstance(place, Path):
+            verify_names(place if bare else place / "network", pipeline.network.state_dict())
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save everything as JSON and safetensors, with checksums of the weights."""
+        super().save_pretrained(str(save_directory), **settings)
+        write_checksums(Path(save_directory))
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
+        return weights_hash([self.config, self.scheduler.config], self._networks())
+
+    @property
+    def layers(self) -> tuple[RollPart, ...]:
+        """What the layers of the rolls are."""
+        pairs = self.network.config["layer_names"]
+        return FAMILIES if pairs is None else named_layers(pairs)
+
+    def defaults(self) -> dict[str, Any]:
+        """Settings of the sampler where a caller names none."""
+        return {"steps": int(self.config["default_steps"])}
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        score: Any,
+        *,
+        into: str | Sequence[PartSpec] | None = None,
+        n: int = 1,
+        method: str = "diffusion",
+        steps: int | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **other: Any,
+    ) -> Any:
+        """The parts of a score.
+
+        Args:
+            score: Anything `ondes.read_score` takes, or a list of such. Several tracks are merged; notes of the drum
+                channel stay drums, and no others become drums.
+            into: Who plays: only parts that the network has, each once. All that get notes where missing.
+            n: How many alternatives.
+            method: "diffusion", the only one.
+            steps: Of the sampler; those that divide 1000 are spaced evenly.
+            sampler: "ddim" or "ddpm"; the model's own where None.
+            seed: Of the first alternative; the next has the next.
+            progress: Called with notes done and in total, after every step; what it raises stops the work.
+            other: Wishes of `SeparationPipeline` that this system cannot fulfil; refused unless false.
+
+        Returns:
+            A `Separation`, or a list of such for a list. Confidence is a part's share of the claims on a note, which
+            nobody has calibrated.
+
+        Raises:
+            UserError: If the score has no notes, a wish makes no sense, or the network makes NaN.
+        """
+        for name, value in other.items():
+            if value is not None and value is not False:
+                raise UserError(
+                    f"Mixture2Music has no {name!r}: it takes into, n, steps, sampler and seed; leave it out, or "
+                    "choose another model"
+                )
+        steps = int(self.config["default_steps"]) if steps is None else steps
+        if n < 1 or not 1 <= steps <= TRAIN_STEPS:
+            raise UserError(
+                f"{n} alternatives in {steps} steps: 1 or more are allowed, in 1 to {TRAIN_STEPS} steps"
+            )
+        if method != "diffusion":
+            raise UserError(f"Mixture2Music has no method {method!r}; 'diffusion' is the only one")
+        many = [read_score(one) for one in (score if isinstance(score, list) else [score])]
+        made = []
+        for index, one in enumerate(many):
+            share = shared_progress(progress, index, many)
+            made.append(self._separated(one, asked(into), range(seed, seed + n), steps, sampler, share))
+        return made if isinstance(score, list) else made[0]
+
+    def _separated(
+        self,
+        score: ScoreTick,
+        into: tuple[PartSpec, ...] | None,
+        seeds: range,
+        steps: int,
+        sampler: str | None,
+        progress: Progress | None,
+    ) -> Separation:
+        """One score in its parts."""
+        notes = MixtureNotes.of(score)
+        if not len(notes):
+            raise UserError("the score has no notes: there is nothing to separate; give one that has some")
+        warn_if_separate(score)
+        cast = self._cast(notes, into)
+        cells = self._cells(notes, score.ticks_per_quarter)
+        labels, confidences = [], []
+        for index, seed in enumerate(seeds):
+
+            def on_step(done: int, index: int = index) -> None:
+                if progress is not None:
+                    progress(len(notes) * (index * steps + done) / (steps * len(seeds)), len(notes))
+
+            rolls = self.sample(cells.rolls(1)[0], steps=steps, seed=seed, sampler=sampler, on_step=on_step)
+            claims = self._claims(cells, rolls, cast)
+            label, share = _chosen(claims, cast.allowed, cells)
+            labels.append(label)
+            confidences.append(share)
+        return _result(
+            score, notes, cast, np.stack(labels), np.stack(confidences), keep_silent=into is not None
+        )
+
+    def _cast(self, notes: MixtureNotes, into: tuple[PartSpec, ...] | None) -> _Cast:
+        """Who plays.
+
+        Raises:
+            UserError: If a part that was asked for is none of the network's, or two are the same.
+        """
+        layers = self.layers
+        if into is None:
+            drums = bool(notes.is_drum.any())
+            numbers = [max(layer.part_number or 0, 0) for layer in layers]
+            into = tuple(
+                PartSpec(layer.name, layer.program, number)
+                for layer, number in zip(layers, numbers, strict=True)
+                if layer.program != DRUMS or drums
+            )
+        parts = with_drums(into, notes)
+        found = [_layer_of(part, layers) for part in parts]
+        for part, place in zip(parts, found, strict=True):
+            if place < 0 and part.instrument != DRUMS:
+                raise UserError(
+                    f"this model knows no {part.name}: its parts are {', '.join(one.name for one in layers)}; name "
+                    "some of these, or leave --into out"
+                )
+            if place >= 0 and found.count(place) > 1:
+                raise UserError(
+                    f"this model has one part for {layers[place].name}, and {found.count(place)} were asked for"
+                )
+        plays_drums = np.array([part.instrument == DRUMS for part in parts])
+        return _Cast(parts, np.array(found, np.int64), notes.is_drum[:, None] == plays_drums)
+
+    def _cells(self, notes: MixtureNotes, ticks_per_quarter: int) -> RollNotes:
+        """The notes on the grid; drums have a row where the network has a layer for them."""
+        row = rows_of(notes.pitch, notes.is_drum)
+        if all(layer.program != DRUMS for layer in self.layers):
+            row = np.where(notes.is_drum, -1, row)
+        return RollNotes.of(
+            notes.time / ticks_per_quarter, notes.duration / ticks_per_quarter, row, np.zeros_like(row)
+        )
+
+    @torch.no_grad()
+    def sample(
+        self,
+        mixture: Bool[np.ndarray, "steps rows"],
+        *,
+        steps: int,
+        seed: int = 0,
+        sampler: str | None = None,
+        on_step: Any = lambda _: None,
+    ) -> Float[np.ndarray, "parts steps rows"]:
+        """How much each part claims of each cell, 0 to 1, nothing where the mixture is silent.
+
+        The published rolls are the cells that are claimed by one half and more.
+
+        Args:
+            mixture: Which cells sound; any number of sixteenths.
+            steps: Of the sampler.
+            seed: Of the noise, which at a place is the same whatever follows.
+            sampler: As of the call.
+            on_step: Told how many steps are done.
+
+        Raises:
+            UserError: If the network makes NaN or infinity.
+        """
+        network: TransUNet = self.network
+        length = max(-(-len(mixture) // BAR_STEPS) * BAR_STEPS, WINDOW_STEPS)
+        mask = torch.zeros(1, 1, length, ROWS, device=network.device)
+        mask[0, 0, : len(mixture)] = torch.from_numpy(mixture.astype(np.float32))
+        parts = int(network.config["parts"])
+        noise = position_noise((parts, ROWS), start_frame=0, frames=length, seed=seed, item="rolls")
+
+        def windows(noisy: Tensor, level: Tensor) -> Tensor:
+            return network(noisy, (level * TRAIN_STEPS).round().long())
+
+        walk = within_steps(
+            overlapped(windows, window=WINDOW_STEPS, hop=HOP_STEPS, together=WINDOWS_TOGETHER),
+            noise.transpose(1, 2)[None].to(network.device, network.dtype),
+            mask,
+            scheduler=self._scheduler(sampler),
+            steps=steps,
+            generators=[torch.Generator().manual_seed(position_seed(seed, "steps"))],
+        )
+        made = mask
+        for done, noisy in enumerate(walk, 1):
+            made = noisy
+            on_step(done)
+        if not torch.isfinite(made).all():
+            raise UserError("the model makes NaN or infinity; train it longer, or give other steps")
+        return (self._decoded(made) * mask)[0].cpu().numpy()
+
+    def _scheduler(self, sampler: str | None) -> Any:
+        """The model's own, or another sampler of the same noise schedule."""
+        if sampler is None:
+            return type(self.scheduler).from_config(self.scheduler.config)
+        shape = self.scheduler.config["beta_schedule"]
+        return make_roll_scheduler(sampler, next(name for name, word in SCHEDULES.items() if word == shape))
+
+    def _decoded(self, made: Tensor) -> Tensor:
+        """Claims of cells; the sampler's own numbers decide where they are the same."""
+        if self.decoder is None:
+            return made.clamp(0, 1) + TIE * made.tanh()
+        decoder = overlapped(
+            lambda nearly, _: self.decoder(nearly).sigmoid(),
+            window=WINDOW_STEPS,
+            hop=HOP_STEPS,
+            together=WINDOWS_TOGETHER,
+        )
+        return decoder(made, made.new_zeros(1)) + TIE * made.tanh()
+
+    def _claims(
+        self, cells: RollNotes, rolls: Float[np.ndarray, "parts steps rows"], cast: _Cast
+    ) -> Float64[np.ndarray, "notes parts"]:
+        """How much of each note each part claims; 0 for parts that may not have it."""
+        claims = cells.means(rolls)[:, np.maximum(cast.layer, 0)]
+        return np.where(cast.allowed, claims, -np.inf)
+
+
+def named_layers(pairs: Sequence[Sequence[int]]) -> tuple[RollPart, ...]:
+    """Layers that are parts: pairs of instrument and number."""
+    return tuple(
+        RollPart(f"{instrument_name(instrument)} {number + 1}", instrument, (instrument,), number)
+        for instrument, number in pairs
+    )
+
+
+def _layer_of(part: PartSpec, layers: Sequence[RollPart]) -> int:
+    """The layer that a part is, -1 for none."""
+    return next(
+        (
+            index
+            for index, layer in enumerate(layers)
+            if part.instrument in layer.programs and layer.part_number in (None, part.part_number)
+        ),
+        -1,
+    )
+
+
+def _chosen(
+    claims: Float64[np.ndarray, "notes parts"], allowed: Bool[np.ndarray, "notes parts"], cells: RollNotes
+) -> tuple[Int64[np.ndarray, " notes"], Float64[np.ndarray, " notes"]]:
+    """The part of each note and its share of the claims.
+
+    Notes that no roll has (too low, too high, rare drums) go where the note nearest in time and then in pitch goes,
+    among those that may go to the same parts.
+    """
+    labels = claims.argmax(1)
+    positive = np.where(allowed, np.clip(claims, 0, None), 0.0)
+    best = np.take_along_axis(positive, labels[:, None], 1)[:, 0]
+    total = positive.sum(1)
+    even = 1.0 / allowed.sum(1)
+    shares = np.where(total > TIE * 10, best / np.maximum(total, TIE), even)
+    shares[allowed.sum(1) == 1] = 1.0
+    seen = cells.row >= 0
+    for note in np.flatnonzero(~seen).tolist():
+        others = np.flatnonzero(seen & (allowed == allowed[note]).all(1))
+        if len(others):
+            far = np.abs(cells.first[others] - cells.first[note])
+            labels[note] = labels[others[int(far.argmin())]]
+    return labels, shares
+
+
+def _result(
+    score: ScoreTick,
+    notes: MixtureNotes,
+    cast: _Cast,
+    labels: Int64[np.ndarray, "alternatives notes"],
+    confidences: Float64[np.ndarray, "alternatives notes"],
+    *,
+    keep_silent: bool,
+) -> Separation:
+    """The scores, without parts that nobody asked for and that got nothing."""
+    kept = np.arange(len(cast.parts)) if keep_silent else np.unique(labels)
+    names = np.full(len(cast.parts), -1, np.int64)
+    names[kept] = np.arange(len(kept))
+    parts = tuple(cast.parts[index] for index in kept)
+    labels = names[labels]
+    scores = [
+        parted(score, notes, [np.flatnonzero(row == part) for part in range(len(parts))], parts)
+        for row in labels
+    ]
+    doubled = np.zeros((*labels.shape, len(parts)), np.bool_)
+    return Separation(scores, labels, confidences, parts, notes, doubled)
