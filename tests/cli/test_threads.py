@@ -39,6 +39,16 @@ def test_nothing_said_is_nothing_changed() -> None:
         assert torch.get_num_threads() == 3
 
 
+def test_a_task_may_have_a_usual_count_and_the_next_one_has_what_the_run_began_with() -> None:
+    with threads_given_back():
+        use_threads(None, usual=1)
+        assert torch.get_num_threads() == 1
+        use_threads(2, usual=1)
+        assert torch.get_num_threads() == 2
+        use_threads(None)
+        assert torch.get_num_threads() == 3
+
+
 def test_threads_come_back_after_a_run_that_failed() -> None:
     def run() -> None:
         with threads_given_back():

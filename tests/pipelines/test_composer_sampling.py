@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,18 +12,18 @@ from composer_network import BARS, band_score, bar_start, rows, small_composer, 
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.pipelines import composer_sampling
 from ondes.pipelines.composer import ComposerPipeline
-from ondes.pipelines.composer_jobs import job_of
+from ondes.pipelines.composer_jobs import KeyBonus, job_of
 from ondes.pipelines.composer_pieces import Setting, extension, new_piece
 from ondes.pipelines.composer_sampling import Sampling
 from ondes.pipelines.composer_verbs import WindowSizes
 from ondes.pipelines.composer_wishes import parse_wishes
 from ondes.representations.chords import parse_chords
 from ondes.representations.ensembles import parse_ensemble
-from ondes.representations.keys import parse_key
+from ondes.representations.keys import KRUMHANSL_KESSLER, parse_key
 from ondes.representations.metres import Metre
 from ondes.representations.note_conditions import conditions_of
 from ondes.representations.note_sequence import to_note_sequence
-from ondes.representations.note_tokens import QUANTISED
+from ondes.representations.note_tokens import INSTRUMENT, PITCH, QUANTISED, SIZES
 
 SETTING = Setting(QUANTISED, WindowSizes(32, 16), Metre(4, 4), 100.0)
 
@@ -37,7 +39,7 @@ def test_windows_of_several_lengths_in_one_batch_are_what_they_are_alone() -> No
         new_piece(wishes, SETTING, notes=9, bars=None, seed=1),
         extension(band_score(flat=True), parse_wishes(), SETTING, notes=12, bars=None, seed=2),
     ]
-    jobs = [job_of(piece, next(piece.windows), 0, 1.0) for piece in pieces]
+    jobs = [job_of(piece, next(piece.windows), 0, KeyBonus(1.0, 0.0)) for piece in pieces]
     network, scheduler, sampling = small_network().eval(), MaskedScheduler(), Sampling(3, 1.5, 1.0, 0.95)
     known = [job.problem.tokens for job in jobs]
     together = composer_sampling._sample(network, scheduler, jobs, known, sampling, 0, lambda _: None)
@@ -48,6 +50,20 @@ def test_windows_of_several_lengths_in_one_batch_are_what_they_are_alone() -> No
         np.testing.assert_array_equal(tokens, alone[0])
         fixed = job.problem.tokens < network.sizes
         np.testing.assert_array_equal(tokens[fixed], job.problem.tokens[fixed])
+
+
+def test_keys_asked_for_and_keys_of_ones_own_have_bonuses_of_their_own() -> None:
+    setting = replace(SETTING, keys=("D minor",))
+    for wishes, bonus in ((parse_wishes(key="D minor"), 3.0), (parse_wishes(), 5.0)):
+        piece = new_piece(wishes, setting, notes=4, bars=None, seed=1)
+        job = job_of(piece, next(piece.windows), 0, KeyBonus(3.0, 5.0))
+        tokens = torch.from_numpy(job.problem.tokens)[None]
+        (prefer,) = job.before
+        logits = prefer(tokens, tuple(torch.zeros(1, len(job.problem.tokens), size) for size in SIZES))
+        profile = np.roll(KRUMHANSL_KESSLER[1], 2)
+        pitched = 1 - 1 / SIZES[INSTRUMENT]  # equal logits: any instrument, drums among them
+        expected = pitched * bonus * (profile - profile.mean()) / profile.std()
+        np.testing.assert_allclose(logits[PITCH][0, 0, :12], expected, rtol=1e-5)
 
 
 def test_a_flat_score_shows_the_network_no_velocity() -> None:
@@ -115,7 +131,8 @@ def test_a_piano_has_two_hands_and_a_piece_without_wishes_a_usual_ensemble() -> 
 
 
 def test_a_piece_without_wishes_has_a_key_by_its_seed() -> None:
-    composer = small_composer(default_keys=("Eb major", "F# minor"), default_ensembles=("piano",))
+    own = {"default_keys": ("Eb major", "F# minor"), "default_ensembles": ("piano",)}
+    composer = small_composer(**own, key_bonus=0.5, home_key_bonus=0.5)
     made = composer.generate(6, notes=4)
     keys = [(piece.key_signatures[0].key, piece.key_signatures[0].tonality) for piece in made]
     assert set(keys) == {(-3, 0), (3, 1)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ondes.cli import rendering
 from ondes.cli.composition import Composition, is_composition
 from ondes.cli.console import clock, complain, counting_notes, say, waiting
-from ondes.cli.threads import use_threads
+from ondes.cli.threads import SYMBOLIC, use_threads
 from ondes.errors import UserError
 from ondes.files import file_sha256
 from ondes.sidecar import Settings, Source, current_versions
@@ -52,7 +52,7 @@ def load_composer(model: str, threads: int | None) -> ComposerPipeline:
     with waiting(f"Loading {model}"):
         from ondes.pipelines.composer import ComposerPipeline  # noqa: PLC0415
 
-        use_threads(threads)
+        use_threads(threads, usual=SYMBOLIC)
         return ComposerPipeline.from_pretrained(model)
 
 

@@ -52,7 +52,7 @@ QuickOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="CPU threads. [default: torch's choice]", show_default=False),
+    typer.Option(min=1, max=1024, help="CPU threads. [default: 1]", show_default=False),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ondes.cli.console import complain, say
-from ondes.cli.threads import use_threads
+from ondes.cli.threads import SYMBOLIC, use_threads
 from ondes.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of stretche
 QuickOption = Annotated[bool, typer.Option("--quick", help="Few songs, cut short: minutes, wide intervals.")]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="CPU threads. [default: torch's choice]", show_default=False),
+    typer.Option(min=1, max=1024, help="CPU threads. [default: 1]", show_default=False),
 ]
 OutputOption = Annotated[
     Path | None,
@@ -108,7 +108,7 @@ def evaluate_separator(
     sizes = {"songs": songs, "notes": notes, "fitted": FITTED}
     if quick:
         sizes = {name: min(size, QUICK[name]) for name, size in sizes.items()}
-    use_threads(threads)
+    use_threads(threads, usual=SYMBOLIC)
     pipeline = load_separator(model, classifier)
     settings = {"model": model, "model_hash": pipeline.model_hash, "data": data, "train": train}
     settings |= {"classifier": str(classifier)} if classifier else {}

@@ -10,7 +10,7 @@ from ondes.cli import composing, rendering
 from ondes.cli.composing import Order
 from ondes.cli.composition import Composition
 from ondes.cli.console import clock, complain, counting_notes, say, waiting
-from ondes.cli.threads import use_threads
+from ondes.cli.threads import SYMBOLIC, use_threads
 from ondes.errors import UserError
 from ondes.files import file_sha256
 from ondes.sidecar import Settings, Source, current_versions, portable_name
@@ -35,7 +35,7 @@ def load_separator(model: str, threads: int | None) -> SeparationPipeline:
     with waiting(f"Loading {model}"):
         from ondes.pipelines.separation import SeparationPipeline  # noqa: PLC0415
 
-        use_threads(threads)
+        use_threads(threads, usual=SYMBOLIC)
         return SeparationPipeline.from_pretrained(model)
 
 

@@ -14,7 +14,7 @@ from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
 from ondes.pipelines.composer_continuous import complete_features
 from ondes.pipelines.composer_infilling import infilling
-from ondes.pipelines.composer_jobs import job_of
+from ondes.pipelines.composer_jobs import KeyBonus, job_of
 from ondes.pipelines.composer_pieces import Piece, Setting, extension, new_piece
 from ondes.pipelines.composer_sampling import Job, Sampling, complete
 from ondes.pipelines.composer_variation import variation
@@ -64,6 +64,7 @@ class ComposerPipeline(DiffusionPipeline):
             `ondes.representations.expression`.
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
+        home_key_bonus: The same of a key that the pipeline chose itself.
         feature_statistics: `FeatureStatistics.to_config` of a network of features.
     """
 
@@ -84,6 +85,7 @@ class ComposerPipeline(DiffusionPipeline):
         loud_styles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 0.5,
+        home_key_bonus: float = 0.0,
         feature_statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -102,6 +104,7 @@ class ComposerPipeline(DiffusionPipeline):
             loud_styles=list(loud_styles),
             top_p=top_p,
             key_bonus=key_bonus,
+            home_key_bonus=home_key_bonus,
             feature_statistics=feature_statistics,
         )
         network.eval()
@@ -349,7 +352,7 @@ class ComposerPipeline(DiffusionPipeline):
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None
     ) -> list[ScoreTick]:
         """Complete the windows of all pieces, side by side, until every one is finished."""
-        key_bonus = float(self.config["key_bonus"])
+        key_bonus = KeyBonus(float(self.config["key_bonus"]), float(self.config["home_key_bonus"]))
         results: list[Any] = [None] * len(pieces)
         drawn, number = [0] * len(pieces), 0
         waiting = {item: _next(piece, None, results, item) for item, piece in enumerate(pieces)}

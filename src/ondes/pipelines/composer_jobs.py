@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ondes.diffusion.masked import Constraint
@@ -20,14 +22,21 @@ from ondes.representations.note_sequence import STEPS_PER_QUARTER
 from ondes.representations.note_tokens import BAR, SIZES
 
 
-def job_of(piece: Piece, problem: Problem, number: int, key_bonus: float) -> Job:
+class KeyBonus(NamedTuple):
+    """How much likelier pitches of a key are made, as of `prefer_key`: of one asked for, and of a new piece's own."""
+
+    asked: float
+    home: float
+
+
+def job_of(piece: Piece, problem: Problem, number: int, key_bonus: KeyBonus) -> Job:
     """A window of a piece as a job for the sampler.
 
     Args:
         piece: What is asked for.
         problem: The window.
         number: Of the window, from 0, which its chances depend on.
-        key_bonus: As of `prefer_key`.
+        key_bonus: Of either kind of key.
     """
     wishes, key = piece.wishes, piece.conditions.key
     classes = key.wide_scale if wishes.strict_scale and key is not None else ANY_CLASS
@@ -41,7 +50,7 @@ def job_of(piece: Piece, problem: Problem, number: int, key_bonus: float) -> Job
     )
     before: list[Constraint] = []
     if wishes.key is not None:
-        before.append(prefer_key(wishes.key, bonus=key_bonus))
+        before.append(prefer_key(wishes.key, bonus=key_bonus.asked if piece.key_asked else key_bonus.home))
     if wishes.density is not None and _has_open_bars(problem):
         before.append(aim_at_bars(_bars_at(problem, wishes.density), problem.drawn))
     missing = [part for part in piece.parts or () if (part.instrument, part.part_number) in problem.must_play]

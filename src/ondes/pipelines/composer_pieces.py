@@ -84,6 +84,7 @@ class Piece:
         wishes: What was asked for.
         seed: Its own.
         expected_notes: About how many have to be drawn.
+        key_asked: Whether the key of the wishes is one, rather than the pipeline's own choice.
     """
 
     windows: Generator[Problem, Tokens, Any]
@@ -94,6 +95,7 @@ class Piece:
     wishes: Wishes
     seed: int
     expected_notes: int
+    key_asked: bool = True
 
 
 def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int | None, seed: int) -> Piece:
@@ -113,6 +115,7 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
         bar_quarters=metre.bar_quarters,
     )
     table = BarTable.constant(1, numerator=metre.numerator, denominator=metre.denominator, bpm=bpm)
+    key_asked = wishes.key is not None
     wishes = replace(wishes, key=_home_key(wishes, setting, seed))
     parts = wishes.ensemble
     by_rules = wishes.style not in setting.loud_styles
@@ -131,7 +134,7 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
 
     conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
-    return Piece(windows, finish, conditions, parts, table, wishes, seed, expected)
+    return Piece(windows, finish, conditions, parts, table, wishes, seed, expected, key_asked)
 
 
 def _players(wishes: Wishes, setting: Setting, seed: int) -> tuple[PartSpec, ...] | None:
