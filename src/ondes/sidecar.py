@@ -101,11 +101,11 @@ class Sidecar:
         data = _load(path)
         try:
             return cls(
-                score=_fields(Source, data.pop("score")),
-                model=_fields(Source, data.pop("model")),
-                settings=_fields(Settings, data.pop("settings")),
-                output=_fields(Output, data.pop("output")),
-                versions=_fields(dict, data.pop("versions")),
+                score=checked_fields(Source, data.pop("score")),
+                model=checked_fields(Source, data.pop("model")),
+                settings=checked_fields(Settings, data.pop("settings")),
+                output=checked_fields(Output, data.pop("output")),
+                versions=checked_fields(dict, data.pop("versions")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
@@ -172,7 +172,7 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
-def _fields(kind: Any, data: object) -> Any:
+def checked_fields(kind: Any, data: object) -> Any:
     """Build a part of a sidecar from its JSON object, refusing names and types that do not belong."""
     if not isinstance(data, dict):
         raise TypeError(f"{data!r} stands where an object belongs")

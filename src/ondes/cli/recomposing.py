@@ -6,16 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from ondes.cli import composing, rendering, separating
 from ondes.cli.composing import Order
 from ondes.cli.composition import Composition
-from ondes.cli.console import complain, say
 from ondes.cli.replay import (
-    EXIT_DIFFERENT,
     Target,
     check_hash,
+    conclude,
     mention_versions,
     place_of,
     rename_staged,
@@ -47,18 +44,14 @@ def recompose(sidecar: Path, output: Path | None, *, score: Path | None, model: 
     with rendering.staged(target.folder) as staging:
         load: Callable[..., Any] = separating.load_separator if separates else composing.load_composer
         pipeline = load(model or place_of(record.model.name, sidecar.parent), record.threads)
-        mention_versions(record)
+        mention_versions(record.versions)
         check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option="--model")
         made = (separating if separates else composing).run(order, given, pipeline, label="replay")
         for name, one in zip(record.outputs, made, strict=True):
             (staging / name).write_bytes(one.dumps_midi())
         same = all(file_sha256(staging / name) == sha256 for name, sha256 in record.outputs.items())
         written = rename_staged(staging, target, same=same)
-    listed = ", ".join(str(path) for path in written)
-    if not same:
-        complain(f"the bytes differ from those that {sidecar} describes; the replay is in {listed}")
-        raise typer.Exit(EXIT_DIFFERENT)
-    say(f"The same bytes again: {listed}")
+    conclude(sidecar, written, same=same)
 
 
 def _source(record: Composition, folder: Path, given: Path | None) -> Path | None:

@@ -130,16 +130,28 @@ def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> di
 
 def play_to_file(pipeline: Player, notes: Notes, settings: Settings, path: Path, *, label: str) -> Output:
     """Play a score into an audio file, block after block, so that memory does not grow with its length."""
-    samples, chosen = 0, choices(pipeline, settings)
+    chosen = choices(pipeline, settings)
     with timed() as elapsed_s, playing(label) as report:
-        blocks = pipeline.stream(notes, progress=report, **chosen)
-        first = next(blocks)
-        with writer_like(first, path) as writer:
-            for block in itertools.chain([first], blocks):
-                writer.write(block)
-                samples += block.samples.shape[-1]
+        made = write_blocks(pipeline.stream(notes, progress=report, **chosen), path)
+    say(speed_line(path.name, made.duration_s, elapsed_s()))
+    return made
+
+
+def write_blocks(blocks: Iterator[Audio], path: Path, *, encoding: str | None = None) -> Output:
+    """Write blocks of audio to a file as they come, at least one.
+
+    Args:
+        blocks: Of one rate and number of channels.
+        path: Its suffix says the format.
+        encoding: As `AudioWriter` takes it.
+    """
+    samples = 0
+    first = next(blocks)
+    with writer_like(first, path, encoding=encoding) as writer:
+        for block in itertools.chain([first], blocks):
+            writer.write(block)
+            samples += block.samples.shape[-1]
     duration_s = samples / first.sample_rate_hz
-    say(speed_line(path.name, duration_s, elapsed_s()))
     return Output(path.name, file_sha256(path), first.sample_rate_hz, first.channels, duration_s)
 
 
@@ -167,11 +179,11 @@ def play_to_stems(pipeline: Player, notes: Notes, settings: Settings, folder: Pa
     )
 
 
-def writer_like(audio: Audio, path: Path) -> AudioWriter:
+def writer_like(audio: Audio, path: Path, *, encoding: str | None = None) -> AudioWriter:
     """A writer for more audio of the same kind."""
     from ondes.audio import AudioWriter  # noqa: PLC0415
 
-    return AudioWriter(path, sample_rate_hz=audio.sample_rate_hz, channels=audio.channels)
+    return AudioWriter(path, sample_rate_hz=audio.sample_rate_hz, channels=audio.channels, encoding=encoding)
 
 
 def sum_of(stems: Sequence[np.ndarray]) -> np.ndarray:
@@ -303,16 +315,16 @@ def describe(
     import torch  # noqa: PLC0415
 
     steps = settings.steps or pipeline.steps_for(settings.sampler)
-    vocoder = settings.vocoder and _portable(settings.vocoder, folder)
+    vocoder = settings.vocoder and portable(settings.vocoder, folder)
     return Sidecar(
         score=score,
-        model=Source(_portable(model, folder), pipeline.model_hash),
+        model=Source(portable(model, folder), pipeline.model_hash),
         settings=replace(settings, steps=steps, threads=torch.get_num_threads(), vocoder=vocoder),
         output=output,
         versions=current_versions(pipeline.packages),
     )
 
 
-def _portable(model: str, folder: Path) -> str:
+def portable(model: str, folder: Path) -> str:
     """How a sidecar in `folder` names a model or vocoder: a bundled name or Hub id stays as it is."""
     return portable_name(Path(model), folder) if Path(model).exists() and not is_bundled(model) else model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ondes.cli import rendering
-from ondes.cli.composition import Composition, is_composition
+from ondes.cli.audio_record import is_audio_record
+from ondes.cli.composition import is_composition
 from ondes.cli.console import complain, say
 from ondes.errors import UserError
 from ondes.files import file_sha256
@@ -31,6 +33,13 @@ OutputOption = Annotated[
     ),
 ]
 ScoreOption = Annotated[Path | None, typer.Option(help="The score, if it has moved.", show_default=False)]
+InputOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="The sound that was edited, if it has moved; for the second of two repeat it.",
+        show_default=False,
+    ),
+]
 ModelOption = Annotated[str | None, typer.Option(help="The model, if it has moved.", show_default=False)]
 VocoderOption = Annotated[str | None, typer.Option(help="The vocoder, if it has moved.", show_default=False)]
 
@@ -55,19 +64,25 @@ def replay(
     output: OutputOption = None,
     *,
     score: ScoreOption = None,
+    input_: InputOption = None,
     model: ModelOption = None,
     vocoder: VocoderOption = None,
 ) -> None:
-    """Make a rendering or a composition again from its .json: the same bytes on the same machine, or exit status 1."""
+    """Make something again from its .json: the same bytes on the same machine, or exit status 1."""
     if is_composition(sidecar):
         from ondes.cli.recomposing import recompose  # noqa: PLC0415
 
         recompose(sidecar, output, score=score, model=model)
         return
+    if is_audio_record(sidecar):
+        from ondes.cli.audio_replay import remake  # noqa: PLC0415
+
+        remake(sidecar, output, inputs=input_ or [], model=model, vocoder=vocoder)
+        return
     record = Sidecar.read(sidecar)
     played = _score(record, sidecar, score)
-    target = _target(record.output, sidecar.parent, output)
-    mention_versions(record)
+    target = target_of(record.output, sidecar.parent, output)
+    mention_versions(record.versions)
     notes = rendering.open_notes(played)
     named = vocoder or (record.settings.vocoder and place_of(record.settings.vocoder, sidecar.parent))
     with rendering.staged(target.folder) as staging:
@@ -84,6 +99,15 @@ def replay(
         made = play(pipeline, notes, record.settings, into, label=played.name)
         same = (made.sha256, made.stems) == (record.output.sha256, record.output.stems)
         written = rename_staged(staging, target, same=same)
+    conclude(sidecar, written, same=same)
+
+
+def conclude(sidecar: Path, written: list[Path], *, same: bool) -> None:
+    """Say whether the replay is the same, and where it is.
+
+    Raises:
+        Exit: With status 1 if it is not.
+    """
     listed = ", ".join(str(path) for path in written)
     if not same:
         complain(f"the bytes differ from those that {sidecar} describes; the replay is in {listed}")
@@ -127,7 +151,7 @@ def check_hash(what: str, recorded: str, found: str, *, option: str) -> None:
         )
 
 
-def _target(output: Output, folder: Path, given: Path | None) -> Target:
+def target_of(output: Output, folder: Path, given: Path | None) -> Target:
     """Where to write, checked before any work.
 
     Raises:
@@ -164,9 +188,9 @@ def _same_suffix(given: Path, recorded: str) -> str:
     return given.name
 
 
-def mention_versions(record: Sidecar | Composition) -> None:
-    """Warn about packages that have changed, since a rounding may have changed with them."""
-    for name, then in record.versions.items():
+def mention_versions(versions: Mapping[str, str]) -> None:
+    """Warn about packages that have changed since then, because a rounding may have changed with them."""
+    for name, then in versions.items():
         now = version_of(name)
         if now != then:
             complain(f"{name} was {then} and is {now or 'not known'}; the bytes may differ")

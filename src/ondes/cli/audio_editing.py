@@ -1,0 +1,291 @@
+"""How the commands that make and edit audio, and `replay`, turn orders into files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondes.cli import rendering
+from ondes.cli.audio_record import AudioRecord, is_audio_record
+from ondes.cli.console import complain, playing, say, waiting
+from ondes.cli.threads import use_threads
+from ondes.errors import UserError
+from ondes.files import file_sha256
+from ondes.sidecar import Output, Source, current_versions, portable_name
+
+if TYPE_CHECKING:
+    from ondes.audio import Audio
+    from ondes.pipelines.audio import AudioPipeline
+
+KEEPING = ("inpaint", "outpaint")
+"""Verbs that leave samples of their input as they are."""
+
+MOST_CHANNELS = 2
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file that was looked at.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its bytes.
+        sample_rate_hz: Its rate.
+        channels: One or two.
+        samples: In each channel.
+        encoding: What keeps its samples exactly, as `ondes.audio.encoding_of` says.
+    """
+
+    path: Path
+    sha256: str
+    sample_rate_hz: int
+    channels: int
+    samples: int
+    encoding: str
+
+    @property
+    def suffix(self) -> str:
+        """Of a file for what is made of it, which holds its samples exactly."""
+        return ".flac" if self.path.suffix.lower() == ".flac" and self.encoding == "24-bit" else ".wav"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One file to make.
+
+    Attributes:
+        verb: Of the pipeline.
+        sounds: What is edited: none for new music, two to interpolate.
+        choices: Keyword arguments of the verb, all of them JSON.
+        name: Of the file.
+        encoding: Of the file, as `AudioWriter` takes it.
+    """
+
+    verb: str
+    sounds: tuple[Sound, ...]
+    choices: dict[str, Any]
+    name: str
+    encoding: str | None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What makes the audio, by the names that people type; the model's own vocoder, torch's own threads where None."""
+
+    model: str
+    vocoder: str | None
+    threads: int | None
+
+
+def look_at(path: Path) -> Sound:
+    """Find out whether a file can be edited, before a model is loaded for nothing.
+
+    Raises:
+        UserError: If it is missing, no audio, damaged, empty, or has more than two channels.
+    """
+    from ondes.audio import Audio, encoding_of  # noqa: PLC0415
+
+    audio = Audio.read(path)
+    samples = audio.samples.shape[1]
+    if not samples:
+        raise UserError(f"{path} holds no samples; give a file with sound in it")
+    if audio.channels > MOST_CHANNELS:
+        raise UserError(
+            f"{path} has {audio.channels} channels; mono and stereo can be edited, so mix it down first"
+        )
+    return Sound(path, file_sha256(path), audio.sample_rate_hz, audio.channels, samples, encoding_of(path))
+
+
+def plan(
+    verb: str,
+    groups: Sequence[tuple[Sound, ...]],
+    variants: Sequence[dict[str, Any]],
+    output: Path | None,
+    *,
+    done: str,
+) -> tuple[Path, list[Order]]:
+    """The folder to write into, and an order for every variant of every group.
+
+    Args:
+        verb: Of the pipeline.
+        groups: The sounds of each call of the verb; one empty group for new music.
+        variants: Keyword arguments of each call for a group.
+        output: What a person called the file, or the folder where there are several.
+        done: What is done, as a word for names of files.
+
+    Raises:
+        UserError: If the output is a folder for one file or a file for several, or two files would have one name.
+    """
+    alone = len(groups) * len(variants) == 1
+    stems = ["-".join(sound.path.stem for sound in group) for group in groups]
+    named = f"{stems[0]}.{done}" if len(groups) == 1 and stems[0] else done
+    if alone:
+        path = output or Path(named + _suffix(groups[0]))
+        return path.parent, [_order(verb, groups[0], variants[0], path.name)]
+    folder = output or Path(named)
+    _check_folder(folder, len(groups) * len(variants))
+    width = max(2, len(str(len(variants))))
+    orders = []
+    for stem, group in zip(stems, groups, strict=True):
+        for number, variant in enumerate(variants, start=1):
+            parts = [stem] * (len(groups) > 1) + [f"{number:0{width}}"] * (len(variants) > 1)
+            orders.append(_order(verb, group, variant, "-".join(parts) + _suffix(group)))
+    _check_names(orders)
+    return folder, orders
+
+
+def _suffix(group: tuple[Sound, ...]) -> str:
+    return group[0].suffix if group else ".wav"
+
+
+def _order(verb: str, group: tuple[Sound, ...], choices: dict[str, Any], name: str) -> Order:
+    """An order whose encoding keeps the samples of the first sound, where the format can."""
+    suffix = Path(name).suffix.lower()
+    exact = {".wav": group[0].encoding, ".flac": "24-bit"} if group else {}
+    return Order(verb, group, choices, name, exact.get(suffix))
+
+
+def _check_folder(folder: Path, count: int) -> None:
+    from ondes.audio import FORMATS  # noqa: PLC0415
+
+    if folder.suffix.lower() in FORMATS or (folder.exists() and not folder.is_dir()):
+        raise UserError(f"{count} files go into a folder, and {folder} looks like a file; give -o a folder")
+
+
+def _check_names(orders: Sequence[Order]) -> None:
+    seen: dict[str, Order] = {}
+    for order in orders:
+        if (other := seen.setdefault(order.name.lower(), order)) is not order:
+            paths = " and ".join(str(one.sounds[0].path) for one in (other, order))
+            raise UserError(
+                f"{paths} would both become {order.name}; edit them one by one, each with its own -o"
+            )
+
+
+def carry_out(orders: Sequence[Order], folder: Path, engine: Engine, *, sidecar: bool) -> None:
+    """Write the files of orders and their records; all that can be wrong is looked at first.
+
+    Several files appear together, when all are made.
+
+    Raises:
+        UserError: If anything that was asked for cannot be done.
+    """
+    for order in orders:
+        _check_place(order, folder, several=len(orders) > 1, sidecar=sidecar)
+    pipeline = load_audio(engine)
+    with rendering.staged(folder) if len(orders) > 1 else nullcontext(folder) as place:
+        for order in orders:
+            made = run(order, pipeline, place / order.name)
+            if sidecar:
+                _describe(order, made, folder, engine, pipeline).write(_beside(place / order.name))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _check_place(order: Order, folder: Path, *, several: bool, sidecar: bool) -> None:
+    """Refuse what cannot be written, or would replace an input or somebody's own file; say what is not exact.
+
+    Raises:
+        UserError: If so.
+    """
+    from ondes.audio import check_output  # noqa: PLC0415
+
+    path, beside = folder / order.name, _beside(folder / order.name)
+    if not several:
+        kind = (
+            {"sample_rate_hz": order.sounds[0].sample_rate_hz, "channels": order.sounds[0].channels}
+            if order.sounds
+            else {}
+        )
+        check_output(path, encoding=order.encoding, duration_s=order.choices.get("duration_s", 0.0), **kind)
+    check_inputs_stay(path, order.sounds)
+    if sidecar and beside.exists() and not is_audio_record(beside):
+        raise UserError(f"{beside} exists and is no record of audio; pass --no-sidecar or another -o")
+    if order.verb in KEEPING and order.encoding != order.sounds[0].encoding:
+        complain(
+            f"{order.name} cannot hold the samples of {order.sounds[0].path.name} exactly, "
+            "so those outside change a little; a .wav can"
+        )
+
+
+def check_inputs_stay(path: Path, sounds: Iterable[Sound]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        UserError: If the path is that of a sound, whatever its name.
+    """
+    if path.exists() and any(path.samefile(sound.path) for sound in sounds):
+        raise UserError(f"{path} is the input itself, which is never changed; pass another -o")
+
+
+def load_audio(engine: Engine) -> AudioPipeline:
+    """A model that makes audio, after telling torch how many threads it may use.
+
+    Raises:
+        UserError: If there is no such model or vocoder, or its weights are damaged.
+    """
+    with waiting(f"Loading {engine.model}"):
+        from ondes.pipelines.audio import AudioPipeline  # noqa: PLC0415
+
+        use_threads(engine.threads)
+        chosen = {} if engine.vocoder is None else {"vocoder": engine.vocoder}
+        return AudioPipeline.from_pretrained(engine.model, **chosen)
+
+
+def run(order: Order, pipeline: AudioPipeline, path: Path) -> Output:
+    """Make one file, with a progress bar."""
+    with rendering.timed() as elapsed_s, playing(order.name) as report:
+        made = rendering.write_blocks(_blocks(order, pipeline, report), path, encoding=order.encoding)
+    say(rendering.speed_line(path.name, made.duration_s, elapsed_s()))
+    return made
+
+
+def _blocks(order: Order, pipeline: AudioPipeline, report: Callable[[float, float], None]) -> Iterator[Audio]:
+    """The music block after block where it is new, and at once where a sound is edited."""
+    from ondes.audio import Audio  # noqa: PLC0415
+
+    if not order.sounds:
+        yield from pipeline.stream(progress=report, **order.choices)
+        return
+    verb: Callable[..., Audio] = getattr(pipeline, order.verb)
+    yield verb(*(Audio.read(sound.path) for sound in order.sounds), progress=report, **order.choices)
+
+
+def _describe(
+    order: Order, made: Output, folder: Path, engine: Engine, pipeline: AudioPipeline
+) -> AudioRecord:
+    """How a file in `folder` was made."""
+    import torch  # noqa: PLC0415
+
+    return AudioRecord(
+        verb=order.verb,
+        inputs=[Source(portable_name(sound.path, folder), sound.sha256) for sound in order.sounds],
+        choices={"steps": pipeline.default_steps} | order.choices,
+        threads=torch.get_num_threads(),
+        model=Source(rendering.portable(engine.model, folder), pipeline.model_hash),
+        vocoder=engine.vocoder and rendering.portable(engine.vocoder, folder),
+        encoding=order.encoding,
+        output=made,
+        versions=current_versions(),
+    )
+
+
+def seeds(choices: dict[str, Any], first: int, count: int) -> list[dict[str, Any]]:
+    """Variants that differ in their seeds, each one more than the one before.
+
+    Raises:
+        UserError: If they would go beyond the last seed.
+    """
+    if first + count > 2**32:
+        raise UserError(f"--seed {first} with -n {count} goes beyond the last seed, {2**32 - 1}; begin lower")
+    return [choices | {"seed": first + index} for index in range(count)]
+
+
+def looked_at(paths: Iterable[Path]) -> list[tuple[Sound, ...]]:
+    """A group for each file; see `look_at`."""
+    return [(look_at(path),) for path in paths]

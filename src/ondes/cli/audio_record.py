@@ -1,0 +1,90 @@
+"""The JSON file beside made or edited audio that says how it was made, so that it can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ondes.errors import UserError, nearest
+from ondes.files import written_whole
+from ondes.sidecar import Output, Source, checked_fields
+
+FORMAT = 1
+MARK = "ondes_audio"
+"""The key under which the version of the layout stands."""
+
+VERBS = ("generate", "vary", "interpolate", "inpaint", "outpaint")
+"""Of the pipeline."""
+
+
+@dataclass(frozen=True)
+class AudioRecord:
+    """What it takes to make a piece of audio again.
+
+    Attributes:
+        verb: One of `VERBS`.
+        inputs: The files that were edited, none for new music.
+        choices: Keyword arguments of the verb.
+        threads: CPU threads of torch.
+        model: The model.
+        vocoder: Another than the model's own, named as a `Source` is.
+        encoding: Of the file, as `AudioWriter` takes it.
+        output: What was written.
+        versions: Of the packages that take part.
+    """
+
+    verb: str
+    inputs: list[Source]
+    choices: dict[str, Any]
+    threads: int
+    model: Source
+    vocoder: str | None
+    encoding: str | None
+    output: Output
+    versions: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        text = json.dumps({MARK: FORMAT} | dataclasses.asdict(self), indent=2, ensure_ascii=False)
+        with written_whole(path) as neighbour:
+            neighbour.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> AudioRecord:
+        """Read what `write` wrote.
+
+        Raises:
+            UserError: If the file has another version, or missing, unknown or ill-typed fields.
+        """
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.pop(MARK)
+        if version != FORMAT:
+            raise UserError(
+                f"{path} has audio record format {version}, this version of ondes reads {FORMAT}; update ondes"
+            )
+        try:
+            for name, kind in {"model": Source, "output": Output}.items():
+                data[name] = checked_fields(kind, data[name])
+            data["inputs"] = [checked_fields(Source, one) for one in data["inputs"]]
+            made = checked_fields(cls, data)
+            if made.verb not in VERBS:
+                raise ValueError(f"the unknown verb {made.verb!r}, {nearest(made.verb, VERBS)}")
+        except KeyError as error:
+            raise UserError(
+                f"{path} is a damaged audio record: it has no field {error}; make it again"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path} is a damaged audio record: {error}; make it again") from error
+        return made
+
+
+def is_audio_record(path: Path) -> bool:
+    """Whether a file is the record of audio, and so may be replaced by a newer one."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and MARK in data

@@ -1,0 +1,70 @@
+"""`ondes inpaint`: stretches of a sound are made anew, and not one sample elsewhere changes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ondes.cli import audio_editing, audio_options
+from ondes.cli.audio_options import (
+    CountOption,
+    GuidanceOption,
+    ModelOption,
+    OutputOption,
+    SamplerOption,
+    SeedOption,
+    SidecarOption,
+    SoundsArgument,
+    StepsOption,
+    StyleOption,
+    TemperatureOption,
+    ThreadsOption,
+    VocoderOption,
+)
+from ondes.cli.yaml_options import ConfigOption
+
+RegionsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="A-B,...",
+        help="What to make anew: seconds, or minutes:seconds, as 12.5-15,1:03-1:07.25; 'end' is the sound's end.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on the command line."""
+    app.command(short_help="Make regions of a sound anew.")(inpaint)
+
+
+def inpaint(
+    sounds: SoundsArgument,
+    *,
+    regions: RegionsOption,
+    output: OutputOption = None,
+    count: CountOption = 1,
+    seed: SeedOption = 0,
+    steps: StepsOption = None,
+    sampler: SamplerOption = None,
+    guidance: GuidanceOption = None,
+    temperature: TemperatureOption = None,
+    style: StyleOption = None,
+    model: ModelOption = audio_options.DEFAULT_MODEL,
+    vocoder: VocoderOption = None,
+    threads: ThreadsOption = None,
+    sidecar: SidecarOption = True,
+    _config: ConfigOption = None,
+) -> None:
+    """Make regions of sounds anew, fitting what is around them; every other sample stays as it is."""
+    from ondes.representations.regions import parse_regions  # noqa: PLC0415
+
+    choices = {"regions": regions} | audio_options.dials(steps, sampler, guidance, temperature, style)
+    groups = audio_editing.looked_at(sounds)
+    for (sound,) in groups:
+        parse_regions(regions, sample_rate_hz=sound.sample_rate_hz, length_samples=sound.samples)
+    variants = audio_editing.seeds(choices, seed, count)
+    folder, orders = audio_editing.plan("inpaint", groups, variants, output, done="inpainted")
+    engine = audio_editing.Engine(model, vocoder, threads)
+    audio_editing.carry_out(orders, folder, engine, sidecar=sidecar)
