@@ -55,8 +55,12 @@ def test_the_code_of_the_noise_reaches_its_slowest_rate() -> None:
 def test_tokens_go_back_to_where_they_came_from_unless_scrambled(bottleneck: str, right: float) -> None:
     network = tiny(bottleneck=bottleneck)
     seen: dict[str, torch.Tensor] = {}
+
+    def listen(_module: nn.Module, _given: object, made: torch.Tensor) -> None:
+        seen["before"] = made
+
     network.middle = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
-    network.down[-1].register_forward_hook(lambda _module, _given, made: seen.update({"before": made}))  # pyright: ignore[reportArgumentType]
+    network.down[-1].register_forward_hook(listen)
     network.up[0].register_forward_pre_hook(lambda _module, given: seen.update(after=given[0]))
     with torch.no_grad():
         network(torch.randn(1, 5, 16, 24), torch.tensor([5]))

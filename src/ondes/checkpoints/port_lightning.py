@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ondes.checkpoints.restricted_pickle import read_torch
+from ondes.checkpoints.lightning_state import read_lightning_state
 from ondes.checkpoints.spectrogram_parts import build
 from ondes.errors import UserError
 from ondes.files import file_sha256
@@ -51,7 +51,7 @@ def read_port(file: Path) -> PortParts:
     Raises:
         UserError: If it is damaged, needs foreign code, or is another model; its autoregressive models are.
     """
-    state = _state(read_torch(file), file)
+    state = _state(file)
     for name in (LOW, HIGH):
         if name not in state or state[name].numel() != 1:
             raise UserError(
@@ -68,19 +68,17 @@ def read_port(file: Path) -> PortParts:
     )
 
 
-def _state(content: Any, file: Path) -> dict[str, Tensor]:
+def _state(file: Path) -> dict[str, Tensor]:
     """The named tensors of a checkpoint.
 
     Raises:
         UserError: If there are none, or some belong to neither network nor front end.
     """
-    state = content.get("state_dict") if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{file} has no 'state_dict' of tensors; {ADVICE}")
-    strange = [name for name in state if not str(name).startswith((PREFIX, FRONT_END))]
+    state = read_lightning_state(file, advice=ADVICE)
+    strange = [name for name in state if not name.startswith((PREFIX, FRONT_END))]
     if strange:
         raise UserError(f"{file} has the tensor {strange[0]}, which the port's models do not have; {ADVICE}")
-    return dict(state)
+    return state
 
 
 def _sizes(weights: Mapping[str, Tensor], file: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Layout(StrEnum):
     PADDLE = "paddle"
     PORT = "port"
     KERAS = "keras"
+    MIXTURE2MUSIC = "mixture2music"
 
 
 SourceArgument = Annotated[
@@ -27,7 +28,7 @@ SourceArgument = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Folder or Hub id in the layout of google/music-spectrogram-diffusion, T5X checkpoint folder, PaddleNLP "
-        "folder, Lightning .ckpt of the PyTorch port, or .h5 weights of Diffusion-Music-Composer.",
+        "folder, Lightning .ckpt of the PyTorch port or of Mixture2Music, or .h5 weights of Diffusion-Music-Composer.",
         show_default=False,
     ),
 ]
@@ -58,6 +59,14 @@ DeltaOption = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="LOW HIGH", help="Times between onsets, in quarter notes.", show_default=False),
 ]
+DecoderOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.ckpt",
+        help="The independent decoder of Mixture2Music, beside its TransUNet.",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,11 +83,13 @@ def import_(
     pitch_range: PitchOption = None,
     duration_range: DurationOption = None,
     delta_range: DeltaOption = None,
+    decoder: DecoderOption = None,
 ) -> None:
     """Turn a published model into a folder that every command takes with --model.
 
-    Models of Spectrogram Diffusion, which plays scores, and of Diffusion-Music-Composer, which writes them. Nothing in
-    the source is run: pickles are read as data. The hashes of what was read are kept in source.json.
+    Models of Spectrogram Diffusion, which plays scores, of Diffusion-Music-Composer, which writes them, and of
+    Mixture2Music, which separates them. Nothing in the source is run: pickles are read as data. The hashes of what was
+    read are kept in source.json.
     """
     typed = {"file": statistics, "pitch": pitch_range, "duration": duration_range, "delta": delta_range}
     if layout == Layout.KERAS or (layout is None and source.lower().endswith((".h5", ".hdf5"))):
@@ -88,6 +99,8 @@ def import_(
         raise UserError(
             f"{source} is no .h5 file, and all others hold their statistics: leave out --statistics and the ranges"
         )
+    if _imported_mixture2music(source, output, layout, decoder):
+        return
     from ondes.pipelines.spectrogram_exchange import import_model  # noqa: PLC0415
 
     with waiting(f"reading {source}"):
@@ -109,3 +122,31 @@ def _import_keras(source: str, output: Path, typed: dict[str, Any]) -> None:
     with waiting(f"reading {source}"):
         import_dmc(source, output, TypedStatistics(**typed))
     say(f"{output}: imported from the layout 'keras'; it writes music with ondes.pipelines.dmc.DmcPipeline")
+
+
+def _imported_mixture2music(source: str, output: Path, layout: Layout | None, decoder: Path | None) -> bool:
+    """Turn checkpoints of Mixture2Music into a model, if that is what the source is.
+
+    Raises:
+        UserError: If a decoder was given to another model.
+    """
+    is_checkpoint = source.endswith(".ckpt") and layout in (None, Layout.MIXTURE2MUSIC)
+    if is_checkpoint or layout == Layout.MIXTURE2MUSIC:
+        from ondes.pipelines.mixture2music_exchange import (  # noqa: PLC0415
+            import_mixture2music,
+            is_mixture2music,
+        )
+
+        if layout == Layout.MIXTURE2MUSIC or is_mixture2music(Path(source)):
+            with waiting(f"reading {source}"):
+                import_mixture2music(Path(source), output, decoder)
+            say(
+                f"{output}: imported from the layout 'mixture2music'; separate with it: 'ondes separate SCORE --model "
+                f"{output}'"
+            )
+            return True
+    if decoder is not None:
+        raise UserError(
+            f"{source} is no TransUNet of Mixture2Music, so it has no decoder; leave out --decoder"
+        )
+    return False

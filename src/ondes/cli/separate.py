@@ -70,7 +70,7 @@ AudioOption = Annotated[
 MethodOption = Annotated[Method, typer.Option(help="classifier: each note by itself, all at once.")]
 StepsOption = Annotated[
     int | None,
-    typer.Option(min=1, max=256, help="Quality dial, 4 to 32. [default: the model's]", show_default=False),
+    typer.Option(min=1, max=1000, help="Quality dial, 4 to 32. [default: the model's]", show_default=False),
 ]
 TemperatureOption = Annotated[
     float | None,

@@ -18,7 +18,8 @@ from ondes.sidecar import Settings, Source, current_versions, portable_name
 if TYPE_CHECKING:
     import symusic.core
 
-    from ondes.pipelines.separation import Separation, SeparationPipeline
+    from ondes.pipelines.separation import Separation
+    from ondes.pipelines.separation_opening import AnySeparator
 
 VERB = "separate"
 """In records, beside the verbs of the composer."""
@@ -26,17 +27,17 @@ DEFAULT_MODEL = "separate-small"
 DEFAULT_SYNTHESISER = rendering.DEFAULT_MODEL
 
 
-def load_separator(model: str, threads: int | None) -> SeparationPipeline:
+def load_separator(model: str, threads: int | None) -> AnySeparator:
     """A separator by bundled name, folder or Hub id, after telling torch how many threads it may use.
 
     Raises:
         UserError: If there is no such model, or its weights are damaged.
     """
     with waiting(f"Loading {model}"):
-        from ondes.pipelines.separation import SeparationPipeline  # noqa: PLC0415
+        from ondes.pipelines.separation_opening import open_separator  # noqa: PLC0415
 
         use_threads(threads, usual=SYMBOLIC)
-        return SeparationPipeline.from_pretrained(model)
+        return open_separator(model)
 
 
 def carry_out(
@@ -120,14 +121,14 @@ def _check_wishes(order: Order) -> None:
 
 
 def run(
-    order: Order, score: symusic.core.ScoreTick | None, pipeline: SeparationPipeline, *, label: str
+    order: Order, score: symusic.core.ScoreTick | None, pipeline: AnySeparator, *, label: str
 ) -> list[symusic.core.ScoreTick]:
     """The alternatives of an order, with a progress bar."""
     return _separated(order, score, pipeline, label=label).scores
 
 
 def _separated(
-    order: Order, score: symusic.core.ScoreTick | None, pipeline: SeparationPipeline, *, label: str
+    order: Order, score: symusic.core.ScoreTick | None, pipeline: AnySeparator, *, label: str
 ) -> Separation:
     choices = dict(order.choices)
     if "given" in choices:
@@ -168,7 +169,7 @@ def choices_of(record: Composition, folder: Path) -> dict[str, Any]:
 
 
 def _describe(
-    order: Order, pipeline: SeparationPipeline, model: str, folder: Path, written: dict[str, str]
+    order: Order, pipeline: AnySeparator, model: str, folder: Path, written: dict[str, str]
 ) -> Composition:
     """How the parts were made, with what was left to the model filled in."""
     import torch  # noqa: PLC0415

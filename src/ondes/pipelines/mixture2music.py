@@ -348,7 +348,7 @@ class Mixture2MusicPipeline(DiffusionPipeline):
             on_step(done)
         if not torch.isfinite(made).all():
             raise UserError("the model makes NaN or infinity; train it longer, or give other steps")
-        return (self._decoded(made) * mask)[0].cpu().numpy()
+        return (self._decoded(made) * mask)[0, :, : len(mixture)].cpu().numpy()
 
     def _scheduler(self, sampler: str | None) -> Any:
         """The model's own, or another sampler of the same noise schedule."""
