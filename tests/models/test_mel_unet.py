@@ -32,19 +32,24 @@ def small(**settings: object) -> MelUNet:
     return network
 
 
-def test_an_untrained_network_is_the_best_denoiser_of_white_data() -> None:
-    network = MelUNet(
-        styles=("piano",), widths=(16, 16), hidden=(16, 16), blocks=(1, 1), strides=(2,), heads=2, bands=4
-    )
-    generator = torch.Generator().manual_seed(1)
-    data, noise = torch.randn(2, 4, 2, 4, 1024, generator=generator)
-    level = torch.tensor([0.1, 0.4, 0.6, 0.9])
-    wide = level[:, None, None, None]
-    made = network((1 - wide) * data + wide * noise, level, network.conditions(4))
-    error = (made - (noise - data)).square().mean((1, 2, 3))
-    # Var(noise - data | mixture) = 2 - (2 t - 1)^2 / ((1 - t)^2 + t^2), which is 1 / ((1 - t)^2 + t^2).
-    bound = 1 / ((1 - level).square() + level.square())
-    torch.testing.assert_close(error, bound, rtol=0.05, atol=0)
+def test_the_velocity_leads_to_what_the_network_takes_for_the_data() -> None:
+    network = small()
+    noisy = torch.randn(3, 2, 8, 32)
+    conditions = network.conditions(3)
+    for value in (1.0, 0.3, 0.05):
+        level = torch.full((3,), value)
+        reached = noisy - value * network(noisy, level, conditions)
+        scale = ((1 - level).square() + level.square()).rsqrt()[:, None, None, None]
+        told = network._network(noisy * scale, torch.zeros(3, 32), level, conditions)
+        torch.testing.assert_close(reached, told, rtol=1e-4, atol=1e-4)
+
+
+def test_an_untrained_network_expects_the_mean_of_the_data() -> None:
+    network = MelUNet(widths=(16, 16), hidden=(16, 16), blocks=(1, 1), strides=(2,), heads=2, bands=4)
+    noisy = torch.randn(1, 2, 4, 8)
+    torch.testing.assert_close(network(noisy, torch.tensor([0.5]), network.conditions(1)), noisy / 0.5)
+    velocity = network(noisy, torch.tensor([0.01]), network.conditions(1))
+    torch.testing.assert_close(velocity, noisy / 0.05)
 
 
 def test_known_frames_are_told_and_their_noise_level_is_not() -> None:

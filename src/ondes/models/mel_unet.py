@@ -28,6 +28,9 @@ from ondes.representations.mel import MelSpec, from_mid_side, to_mid_side
 EDGE_TIMES_S = (0.25, 1.0, 4.0, 16.0)
 """The beginning and the end of a piece are felt over these times; a minute away from both, all places are alike."""
 
+LEAST_LEVEL = 0.05
+"""Velocities are the way to the data over the level of noise, but not over less than this."""
+
 
 class AudioConditions(NamedTuple):
     """What a batch of windows is told beside its noise.
@@ -76,8 +79,9 @@ class MelUNet(ModelMixin, ConfigMixin):
     After Msanii (Maina 2023, arXiv 2301.06468), mel bands are channels and only time is resampled. What differs: both
     sides of stereo are channels too, as mean and half difference; norms are taken token by token; attention at the
     bottleneck knows positions (`rotate`); a mask channel tells given frames, so editing needs one sampling run; the
-    place within the piece and its style are told; and the network is preconditioned (Karras et al. 2022, arXiv
-    2206.00364, section 5) for data of unit variance.
+    place within the piece and its style are told; and the network answers with the data, of which the velocity
+    follows: a token holds more numbers than the network has channels, so it could never carry the noise (Li and He
+    2025, arXiv 2511.13720).
 
     Args:
         styles: Names of what a piece may be told to be: collections, instrument families.
@@ -213,11 +217,11 @@ class MelUNet(ModelMixin, ConfigMixin):
         if noisy.shape[-1] % self.multiple:
             raise ValueError(f"{noisy.shape[-1]} frames; only multiples of {self.multiple} can be seen")
         share = level[:, None, None, None]
-        variance = (1 - share).square() + share.square()
         given = torch.zeros_like(noisy[:, 0, 0], dtype=torch.bool) if known is None else known
-        seen = torch.where(given[:, None, None], noisy, noisy * variance.rsqrt())
-        correction = self._network(seen, given.to(noisy), level, conditions)
-        return (noisy * (2 * share - 1) - variance.sqrt() * correction) / variance
+        scale = ((1 - share).square() + share.square()).rsqrt()
+        seen = torch.where(given[:, None, None], noisy, noisy * scale)
+        data = self._network(seen, given.to(noisy), level, conditions)
+        return (noisy - data) / share.clamp(min=LEAST_LEVEL)
 
     def _network(self, seen: Tensor, given: Tensor, level: Tensor, conditions: AudioConditions) -> Tensor:
         patch = self.config["patch_frames"]

@@ -19,6 +19,9 @@ from ondes.training.averaged_training import AveragedTraining
 from ondes.training.flow_losses import VALIDATION_LEVELS, flow_error, random_context
 from ondes.training.windows import band_statistics
 
+LEAST_LEVEL = 0.2
+"""Of `flow_error`: 14 dB under the music, noise is no louder than what a network of this size leaves of the details."""
+
 PICTURE_LEVEL = 0.5
 """Pictures show what the network makes of a window at this level of noise in one step."""
 
@@ -140,7 +143,7 @@ class AudioTraining(AveragedTraining):
         noise = torch.randn(data.shape, generator=generator).to(data.device)
         noisy = torch.where(known[:, None, None], data, mix(data, noise, level))
         made = self.model(noisy, level, conditions, known)
-        loss = flow_error(made, data, noise, level, known).mean()
+        loss = flow_error(made, data, noise, level, known, least_level=LEAST_LEVEL).mean()
         self.log("train/flow", loss, prog_bar=True)
         return loss
 
@@ -158,7 +161,8 @@ class AudioTraining(AveragedTraining):
         for name, value, known in cases:
             level = torch.full((len(data),), value, device=data.device)
             noisy = torch.where(known[:, None, None], data, mix(data, noise, level))
-            loss = flow_error(network(noisy, level, conditions, known), data, noise, level, known).mean()
+            made = network(noisy, level, conditions, known)
+            loss = flow_error(made, data, noise, level, known, least_level=LEAST_LEVEL).mean()
             self.log(f"validation/flow_{name}", loss, batch_size=len(data))
 
     def sample_image(self) -> dict[str, Tensor]:

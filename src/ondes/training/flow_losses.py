@@ -29,6 +29,7 @@ def flow_error(
     known: Bool[Tensor, "batch frames"],
     *,
     spread: Float[Tensor, "#batch 2 bands 1"] | None = None,
+    least_level: float = 0.0,
 ) -> Float[Tensor, " batch"]:
     """Squared error of a velocity over its variance, a window, over the frames that are not known.
 
@@ -42,13 +43,16 @@ def flow_error(
         level: How much of it.
         known: Frames that were given.
         spread: Standard deviation of the data around what is expected of them; 1 if missing.
+        least_level: At lower levels it is the error of the data that counts, as much as at this one: there that of the
+            velocity grows without bound in whatever the network cannot copy.
     """
     wide = known[:, None, None]
     share = level[:, None, None, None]
     square = torch.ones_like(share) if spread is None else spread.square()
     variance = (1 - share).square() * square + share.square()
     error = made - velocity(data, noise)
-    weighed = weights_of_channels(data) * error.square() * variance / square
+    held = (share / share.clamp(min=least_level)).square() if least_level else 1.0
+    weighed = weights_of_channels(data) * error.square() * variance / square * held
     return (weighed * ~wide).sum((1, 2, 3)) / (~wide).expand_as(weighed).sum((1, 2, 3)).clamp(min=1)
 
 
