@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,31 +43,35 @@ class HumPipeline:
             if progress:
                 progress(start / RATE_HZ, duration_s)
 
-    def vary(self, audio: Audio, *, progress: Progress = None, **choices: Any) -> Audio:
+    def vary(self, sound: Path, *, progress: Progress = None, **choices: Any) -> Audio:
         self._called("vary", choices, progress)
+        audio = Audio.read(sound)
         return _mixed(audio.samples, audio, choices["strength"], choices["seed"])
 
-    def interpolate(self, first: Audio, second: Audio, *, progress: Progress = None, **choices: Any) -> Audio:
+    def interpolate(self, first: Path, second: Path, *, progress: Progress = None, **choices: Any) -> Audio:
         self._called("interpolate", choices, progress)
-        other = second.resample(first.sample_rate_hz).samples
-        length = min(first.samples.shape[1], other.shape[1])
+        one, two = Audio.read(first), Audio.read(second)
+        other = two.resample(one.sample_rate_hz).samples
+        length = min(one.samples.shape[1], other.shape[1])
         ratio = np.float32(choices["ratio"])
-        between = (1 - ratio) * first.samples[:, :length] + ratio * other[:, :length]
-        return _mixed(between, first, 0.1, choices["seed"])
+        between = (1 - ratio) * one.samples[:, :length] + ratio * other[:, :length]
+        return _mixed(between, one, 0.1, choices["seed"])
 
-    def inpaint(self, audio: Audio, *, regions: str, progress: Progress = None, **choices: Any) -> Audio:
+    def inpaint(self, sound: Path, *, regions: str, progress: Progress = None, **choices: Any) -> Audio:
         self._called("inpaint", {"regions": regions} | choices, progress)
+        audio = Audio.read(sound)
         samples = audio.samples.copy()
         length = samples.shape[1]
-        noise = _noise(*samples.shape, choices["seed"])
+        noise = _noise(samples.shape[0], samples.shape[1], choices["seed"])
         for one in to_regions(regions, sample_rate_hz=audio.sample_rate_hz, length_samples=length):
             samples[:, one.start : one.stop] = noise[:, one.start : one.stop]
         return Audio(samples, audio.sample_rate_hz)
 
     def outpaint(
-        self, audio: Audio, *, before_s: float, after_s: float, progress: Progress = None, **choices: Any
+        self, sound: Path, *, before_s: float, after_s: float, progress: Progress = None, **choices: Any
     ) -> Audio:
         self._called("outpaint", {"before_s": before_s, "after_s": after_s} | choices, progress)
+        audio = Audio.read(sound)
         parts = [
             _noise(audio.channels, round(s * audio.sample_rate_hz), choices["seed"])
             for s in (before_s, after_s)
@@ -88,7 +93,7 @@ def _noise(channels: int, length: int, seed: int) -> np.ndarray:
 
 
 def _mixed(samples: np.ndarray, like: Audio, strength: float, seed: int) -> Audio:
-    noise = _noise(*samples.shape, seed)
+    noise = _noise(samples.shape[0], samples.shape[1], seed)
     return Audio(((1 - strength) * samples + strength * noise).astype(np.float32), like.sample_rate_hz)
 
 

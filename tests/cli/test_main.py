@@ -42,7 +42,7 @@ def test_running_out_of_memory_is_one_line(
     monkeypatch.setattr(rendering, "load_pipeline", load)
     run = ondes("synth", song, "-o", song.with_suffix(".wav"))
     assert run.status == 2
-    assert run.err == "ondes: not enough memory; close other programs, or give a shorter score\n"
+    assert run.err == "ondes: not enough memory; close other programs, or make less music at once\n"
 
 
 def test_a_defect_of_ours_is_not_hidden(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -247,13 +247,11 @@ def run(order: Order, pipeline: AudioPipeline, path: Path) -> Output:
 
 def _blocks(order: Order, pipeline: AudioPipeline, report: Callable[[float, float], None]) -> Iterator[Audio]:
     """The music block after block where it is new, and at once where a sound is edited."""
-    from ondes.audio import Audio  # noqa: PLC0415
-
     if not order.sounds:
         yield from pipeline.stream(progress=report, **order.choices)
         return
     verb: Callable[..., Audio] = getattr(pipeline, order.verb)
-    yield verb(*(Audio.read(sound.path) for sound in order.sounds), progress=report, **order.choices)
+    yield verb(*(sound.path for sound in order.sounds), progress=report, **order.choices)
 
 
 def _describe(

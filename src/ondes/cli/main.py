@@ -84,7 +84,7 @@ def _status(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
             raise
-        complain("not enough memory; close other programs, or give a shorter score")
+        complain("not enough memory; close other programs, or make less music at once")
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     return EXIT_USER_ERROR

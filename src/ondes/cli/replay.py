@@ -36,6 +36,7 @@ ScoreOption = Annotated[Path | None, typer.Option(help="The score, if it has mov
 InputOption = Annotated[
     list[Path] | None,
     typer.Option(
+        "--input",
         help="The sound that was edited, if it has moved; for the second of two repeat it.",
         show_default=False,
     ),
