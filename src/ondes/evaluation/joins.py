@@ -52,26 +52,37 @@ def pooled_ratio(contrasts: Iterable[Contrast]) -> float:
 def flux_contrast(audio: Audio, joins_s: np.ndarray) -> Contrast:
     """Largest spectral flux near joins against the same elsewhere.
 
-    Flux is the mean over bins of how much ln magnitude rises from frame to frame (channels averaged first).
     Near a join, as everywhere else, the largest of the frames whose windows touch a point is taken.
+    """
+    points = np.round(np.asarray(joins_s) * audio.sample_rate_hz / HOP_SAMPLES).astype(int)
+    return _contrast(spectral_flux(audio), points, FLUX_REACH)
+
+
+def jump_contrast(audio: Audio, joins_s: np.ndarray) -> Contrast:
+    """Largest step from sample to sample, over the mean step around, near joins against elsewhere."""
+    points = np.round(np.asarray(joins_s) * audio.sample_rate_hz).astype(int)
+    return _contrast(relative_steps(audio), points, JUMP_REACH_SAMPLES)
+
+
+def spectral_flux(audio: Audio) -> np.ndarray:
+    """Mean over bins of how much ln magnitude rises from frame to frame (frames,), channels averaged first.
+
+    Frame k is centred on sample k times `HOP_SAMPLES`.
     """
     mono = np.pad(audio.samples.mean(axis=0), FRAME_SAMPLES // 2)
     frames = np.lib.stride_tricks.sliding_window_view(mono, FRAME_SAMPLES)[::HOP_SAMPLES]
     level = np.log(np.abs(np.fft.rfft(frames * np.hanning(FRAME_SAMPLES))) + MAGNITUDE_FLOOR)
     flux = np.zeros(len(level))
     flux[1:] = np.maximum(np.diff(level, axis=0), 0.0).mean(axis=1)
-    points = np.round(np.asarray(joins_s) * audio.sample_rate_hz / HOP_SAMPLES).astype(int)
-    return _contrast(flux, points, FLUX_REACH)
+    return flux
 
 
-def jump_contrast(audio: Audio, joins_s: np.ndarray) -> Contrast:
-    """Largest step from sample to sample, over the mean step around, near joins against elsewhere."""
-    ndimage = require("scipy.ndimage")
+def relative_steps(audio: Audio) -> np.ndarray:
+    """The step to each sample from the one before, the largest of all channels, over the mean step around."""
     step = np.zeros(audio.samples.shape[1])
     step[1:] = np.abs(np.diff(audio.samples, axis=1)).max(axis=0)
-    relative = step / (ndimage.uniform_filter1d(step, JUMP_CONTEXT_SAMPLES, mode="nearest") + STEP_FLOOR)
-    points = np.round(np.asarray(joins_s) * audio.sample_rate_hz).astype(int)
-    return _contrast(relative, points, JUMP_REACH_SAMPLES)
+    around = require("scipy.ndimage").uniform_filter1d(step, JUMP_CONTEXT_SAMPLES, mode="nearest")
+    return step / (around + STEP_FLOOR)
 
 
 def _contrast(measure: np.ndarray, points: np.ndarray, reach: int) -> Contrast:
