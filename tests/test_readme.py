@@ -37,6 +37,13 @@ def _shell_words() -> list[list[str]]:
     return [shlex.split(command)[1:] for command in commands if command.startswith("ondes ")]
 
 
+def _option_files() -> dict[str, str]:
+    """The YAML files of all pages that begin with their name in a comment."""
+    blocks = [block for page in PAGES for block in _blocks(page, "yaml")]
+    named = [(re.match(r"# (\S+\.yaml)\n", block), block) for block in blocks]
+    return {name[1]: block for name, block in named if name}
+
+
 def _parse_only(command: Any) -> Any:
     """The command line with every command's work taken out."""
     for child in getattr(command, "commands", {}).values():
@@ -72,7 +79,10 @@ def test_python_blocks_run(page: Path, shelf: Path) -> None:
 
 
 @pytest.mark.parametrize("words", _shell_words(), ids=" ".join)
-def test_shell_commands_parse(words: list[str]) -> None:
+def test_shell_commands_parse(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in _option_files().items():
+        Path(name).write_text(text)
     command = _parse_only(typer.main.get_command(build_app()))
     assert command.main(args=words, prog_name="ondes", standalone_mode=False) in (None, 0)
 
