@@ -8,10 +8,12 @@ import torch
 
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.models.dmc_unet import DmcUNet
+from ondes.models.mel_unet import MelUNet
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.note_transformer import NoteTransformer
 from ondes.models.part_labeller import PartLabeller
 from ondes.models.vocoder import Vocoder
+from ondes.pipelines.audio import AudioPipeline
 from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.dmc import DmcPipeline, make_dmc_scheduler
 from ondes.pipelines.samplers import make_scheduler
@@ -58,4 +60,20 @@ def save_tiny_separator(folder: Path) -> Path:
     torch.manual_seed(0)
     network = PartLabeller(width=16, hidden=16, blocks=1, heads=2)
     SeparationPipeline(network, window_notes=16, overlap_notes=8, default_steps=2).save_pretrained(folder)
+    return folder
+
+
+def save_tiny_audio(folder: Path) -> Path:
+    """Save an audio model of windows of 0.74 s in which noise, context, place and style all matter."""
+    torch.manual_seed(0)
+    network = MelUNet(("piano", "strings"), (8, 8), (8, 8), (1, 1), (8,), heads=2)
+    for weight in [network.leave.weight, network.style.weight, *network.bottom.parameters()]:
+        torch.nn.init.normal_(weight, std=0.1)
+    vocoder = Vocoder(width=16, hidden=16, blocks=1)
+    with torch.no_grad():
+        network.mean[0] = -6.0
+    pipeline = AudioPipeline(
+        network, vocoder, make_scheduler("euler"), window_frames=64, context_frames=16, default_steps=2
+    )
+    pipeline.save_pretrained(folder)
     return folder

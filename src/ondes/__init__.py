@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ondes.models.griffin_lim import GriffinLim
     from ondes.models.note_denoiser import NoteDenoiser
     from ondes.models.vocoder import Vocoder
+    from ondes.pipelines.audio import AudioPipeline
     from ondes.pipelines.composer import ComposerPipeline
     from ondes.pipelines.separation import SeparationPipeline
     from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Audio": "ondes.audio",
+    "AudioPipeline": "ondes.pipelines.audio",
     "ComposerPipeline": "ondes.pipelines.composer",
     "GriffinLim": "ondes.models.griffin_lim",
     "AudioWriter": "ondes.audio",
@@ -40,6 +42,7 @@ _HOMES = {
 
 __all__ = [
     "Audio",
+    "AudioPipeline",
     "AudioWriter",
     "ComposerPipeline",
     "GriffinLim",

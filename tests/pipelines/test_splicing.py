@@ -101,7 +101,7 @@ def test_a_region_is_the_same_in_any_blocks(length: int, sizes: list[int], fore:
     fore_samples, aft_samples = around[:, : 50 * fore], around[:, : 50 * aft]
 
     def spliced(blocks: Sequence[np.ndarray]) -> np.ndarray:
-        made = splice_region(blocks, length, before=fore_samples, after=aft_samples, fade=40)
+        made = splice_region(blocks, length, ahead=fore_samples, behind=aft_samples, fade=40)
         return np.concatenate(list(made), axis=1)
 
     whole = spliced([new])
@@ -115,7 +115,7 @@ def test_a_region_is_the_same_in_any_blocks(length: int, sizes: list[int], fore:
 def test_a_region_that_is_not_made_whole_is_refused() -> None:
     nothing = np.zeros((1, 0), np.float32)
     with pytest.raises(ValueError, match="1 of 10 samples"):
-        list(splice_region([np.zeros((1, 9), np.float32)], 10, before=nothing, after=nothing))
+        list(splice_region([np.zeros((1, 9), np.float32)], 10, ahead=nothing, behind=nothing))
 
 
 def test_outside_nothing_changes_and_inside_the_new_sounds() -> None:

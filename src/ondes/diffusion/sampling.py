@@ -6,19 +6,22 @@ import inspect
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ondes.diffusion.guidance import Denoiser
 
 
-def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int) -> Tensor:
-    """Data from noise.
+def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int, level: float = 1.0) -> Tensor:
+    """Data from noise, or from data with some noise.
 
     Args:
         denoiser: Predicts the velocity (see `ondes.diffusion.flow`).
-        noise: Standard normal (batch, ...).
+        noise: Standard normal (batch, ...); with a lower level, the point of the path there.
         scheduler: Any flow-matching scheduler of diffusers, or DPM-Solver++ or UniPC with `use_flow_sigmas`.
         steps: Steps of the solver; a second-order solver such as Heun evaluates the network twice in a step.
+        level: Where on the path to begin, above 0; all steps are taken from there (SDEdit: Meng et al. 2021, arXiv
+            2108.01073).
 
     Returns:
         The data, of the noise's shape.
@@ -29,12 +32,35 @@ def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int) ->
     if steps < 1:
         raise ValueError(f"{steps} steps: at least 1 is needed")
     set_levels(scheduler, steps)
+    if level != 1:
+        # Solvers look the level up by the number of the step, so timesteps may keep their values.
+        scheduler.sigmas = scheduler.sigmas * level
     noisy = noise
     # A scheduler's timesteps may be rounded to integers; its sigmas are the levels of the path themselves.
-    for timestep, level in zip(scheduler.timesteps, scheduler.sigmas, strict=False):
-        velocity = denoiser(noisy, level.float().expand(len(noise)).to(noise))
+    for timestep, here in zip(scheduler.timesteps, scheduler.sigmas, strict=False):
+        velocity = denoiser(noisy, here.float().expand(len(noise)).to(noise))
         noisy = scheduler.step(velocity, timestep, noisy, return_dict=False)[0]
     return noisy
+
+
+def invert(denoiser: Denoiser, data: Tensor, *, steps: int, level: float = 1.0) -> Tensor:
+    """The point of the path, and at level 1 the noise, that becomes the data when it is denoised.
+
+    The same differential equation backwards, as DDIM inversion (Song et al. 2020, arXiv 2010.02502, section 4.3). Each
+    step asks for the velocity in its middle, twice: networks that answer with data know none at level 0.
+
+    Args:
+        denoiser: As of `denoise`.
+        data: What to find the noise of (batch, ...).
+        steps: Evenly spaced levels to go through, each at two evaluations.
+        level: Where on the path to end.
+    """
+    size = level / steps
+    for step in range(steps):
+        middle = torch.full((len(data),), size * (step + 0.5)).to(data)
+        halfway = data + size / 2 * denoiser(data, middle)
+        data = data + size * denoiser(halfway, middle)
+    return data
 
 
 def set_levels(scheduler: Any, steps: int) -> None:

@@ -29,7 +29,7 @@ class BundledModel:
 
     Attributes:
         name: What `from_pretrained` takes.
-        kind: "synthesiser", "vocoder", "composer" or "separator".
+        kind: "synthesiser", "vocoder", "composer", "separator" or "audio".
         path: Its folder.
         card: What its card.json says: data, licence, seconds trained, scores.
     """

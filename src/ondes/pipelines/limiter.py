@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -82,3 +83,19 @@ class Limiter:
         around = functional.pad(held, (half, half), mode="replicate")
         smooth = functional.conv1d(around, (window / window.sum())[None, None])
         return torch.where(held == 1, torch.where(smooth > 1 - 1e-6, 1.0, smooth), smooth)[0, 0].clamp(max=1)
+
+
+def limited(
+    blocks: Iterable[Float[Tensor, "channels _"]], *, ceiling_db: float = -1.0
+) -> Iterator[Float[Tensor, "channels _"]]:
+    """A sound in blocks whose peaks a `Limiter` has turned down; the blocks come out in other lengths."""
+    limiter = Limiter(ceiling_db=ceiling_db)
+    waiting: Tensor | None = None
+    for block in blocks:
+        waiting = block if waiting is None else torch.cat([waiting, block], -1)
+        gains = limiter.push(block)
+        if len(gains):
+            yield waiting[:, : len(gains)] * gains
+            waiting = waiting[:, len(gains) :]
+    if waiting is not None and waiting.shape[1]:
+        yield waiting * limiter.push(waiting[:, :0], last=True)

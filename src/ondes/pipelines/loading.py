@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,51 @@ def load_vocoder(name: str | Path) -> Any:
     if isinstance(place, Path):
         verify_names(place, vocoder.state_dict())
     return vocoder
+
+
+def load_with_vocoder(
+    load: Callable[..., Any], name: str | Path, *, kind: str, network: str, settings: dict[str, Any]
+) -> Any:
+    """A pipeline of a network and a vocoder; where it was saved without one, "vocoder-small" is its vocoder.
+
+    Args:
+        load: diffusers' `from_pretrained` of the pipeline's class.
+        name: A bundled name, a folder that `save_pretrained` wrote, or the id of a model on the Hub.
+        kind: Which bundled models are meant.
+        network: Name of the network in the pipeline.
+        settings: Of `load`; `vocoder` may also be what `load_vocoder` takes.
+
+    Raises:
+        UserError: If there is no such model, or its weights are damaged or do not fit.
+    """
+    place = resolve(name, kind=kind, config="model_index.json")
+    vocoder = settings.pop("vocoder", None)
+    if isinstance(place, Path):
+        verify_checksums(place)
+        if vocoder is None and not (place / "vocoder").is_dir():
+            vocoder = "vocoder-small"
+    if isinstance(vocoder, str | Path):
+        vocoder = load_vocoder(vocoder)
+    if vocoder is not None:
+        settings["vocoder"] = vocoder
+    try:
+        with quiet_loading():
+            pipeline = load(str(place), **{"low_cpu_mem_usage": False, "use_safetensors": True, **settings})
+    except LOADING_ERRORS as error:
+        raise UserError(f"{name} cannot be loaded as {article(kind)}: {reason(error)}") from error
+    for part in {network, "vocoder"} - settings.keys():
+        if isinstance(place, Path):
+            verify_names(place / part, getattr(pipeline, part).state_dict())
+    if not {"dtype", "torch_dtype"} & settings.keys():
+        # Weights may be stored as halves.
+        getattr(pipeline, network).float()
+        pipeline.vocoder.float()
+    return pipeline
+
+
+def article(kind: str) -> str:
+    """A kind of model with its article, as in "an audio model"."""
+    return f"an {kind} model" if kind == "audio" else f"a {kind}"
 
 
 def weights_hash(settings: Sequence[Mapping[str, Any]], networks: Sequence[Any]) -> str:

@@ -52,7 +52,7 @@ def predictor(signal: Float64[np.ndarray, " time"], order: int) -> Float64[np.nd
 
 def extrapolate(
     samples: Float[np.ndarray, "channels time"], count: int
-) -> Float32[np.ndarray, "channels {count}"]:
+) -> Float32[np.ndarray, "channels more"]:
     """How a sound would go on after its end, each channel by linear prediction.
 
     Kauppinen and Roth (2002), "Audio signal extrapolation - theory and applications": tones ring on, noise dies away.
@@ -62,10 +62,12 @@ def extrapolate(
         count: Samples to add.
 
     Returns:
-        The samples that follow; zeros where there is nothing to learn from.
+        The samples that follow: none after no sound, zeros where there is too little to learn from.
     """
     known = samples[:, -PREDICTION_CONTEXT:].astype(np.float64)
     order = min(PREDICTION_ORDER, known.shape[1] // 3)
+    if known.shape[1] == 0:
+        return np.zeros((len(samples), 0), np.float32)
     out = np.zeros((len(samples), count), np.float32)
     if order == 0 or count == 0:
         return out
@@ -76,6 +78,13 @@ def extrapolate(
             line[order + place] = weights @ line[place : place + order]
         out[channel] = line[order:]
     return out
+
+
+def extrapolate_back(
+    samples: Float[np.ndarray, "channels time"], count: int
+) -> Float32[np.ndarray, "channels more"]:
+    """How a sound would have come about before its beginning; see `extrapolate`."""
+    return np.ascontiguousarray(extrapolate(samples[:, :PREDICTION_CONTEXT][:, ::-1], count)[:, ::-1])
 
 
 def fade_weights(
@@ -124,8 +133,8 @@ def splice_region(
     blocks: Iterable[Float32[np.ndarray, "channels _"]],
     length: int,
     *,
-    before: Float32[np.ndarray, "channels fore"],
-    after: Float32[np.ndarray, "channels aft"],
+    ahead: Float32[np.ndarray, "channels fore"],
+    behind: Float32[np.ndarray, "channels aft"],
     fade: int = FADE_SAMPLES,
 ) -> Iterator[Float32[np.ndarray, "channels _"]]:
     """A region's new sound, its ends faded from and into what surrounds it.
@@ -133,18 +142,16 @@ def splice_region(
     Args:
         blocks: The new sound as it arrives, `length` samples in all.
         length: Of the region.
-        before: The sound that ends where the region begins; empty where the piece begins with the region.
-        after: The sound that begins where the region ends; empty where the piece ends with it.
+        ahead: How the sound before goes on from the region's beginning; empty where there is none.
+        behind: How the sound after would have come to the region's end; empty where there is none.
         fade: Samples of a crossfade.
 
     Yields:
         The samples of the region, in blocks of any length.
     """
-    lead = min(fade, length) if before.shape[1] else 0
-    trail = min(fade, length) if after.shape[1] else 0
-    ahead = extrapolate(before, lead)
-    behind = extrapolate(after[:, ::-1], trail)[:, ::-1]
-    waiting = np.zeros((len(before), 0), np.float32)
+    lead, trail = (min(fade, length, side.shape[1]) for side in (ahead, behind))
+    ahead, behind = ahead[:, :lead], behind[:, behind.shape[1] - trail :]
+    waiting = np.zeros((len(ahead), 0), np.float32)
     done = 0
     for block in blocks:
         waiting = np.concatenate([waiting, block[:, : length - done - waiting.shape[1]]], axis=1)
@@ -196,8 +203,8 @@ def splice(
     stops = [0, *(region.stop for region in regions)]
     starts = [*(region.start for region in regions), original.shape[1]]
     for index, (new, region) in enumerate(zip(made, regions, strict=True)):
-        before = original[:, stops[index] : region.start][:, -PREDICTION_CONTEXT:]
-        after = original[:, region.stop : starts[index + 1]][:, :PREDICTION_CONTEXT]
-        blocks = splice_region([new], region.samples, before=before, after=after, fade=fade)
+        ahead = extrapolate(original[:, stops[index] : region.start], fade)
+        behind = extrapolate_back(original[:, region.stop : starts[index + 1]], fade)
+        blocks = splice_region([new], region.samples, ahead=ahead, behind=behind, fade=fade)
         out[:, region.start : region.stop] = np.concatenate(list(blocks), axis=1)
     return out

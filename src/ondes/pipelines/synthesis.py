@@ -17,22 +17,19 @@ from ondes.audio import Audio
 from ondes.diffusion.guidance import guide, hold
 from ondes.diffusion.noise import position_noise
 from ondes.diffusion.sampling import denoise
-from ondes.errors import UserError
 from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.limiter import Limiter
-from ondes.pipelines.loading import (
-    LOADING_ERRORS,
-    fast_arithmetic,
-    load_vocoder,
-    quiet_loading,
-    reason,
-    weights_hash,
+from ondes.pipelines.loading import fast_arithmetic, load_with_vocoder, weights_hash
+from ondes.pipelines.samplers import (
+    checked_guidance,
+    checked_steps,
+    checked_temperature,
+    make_scheduler,
 )
-from ondes.pipelines.samplers import make_scheduler
 from ondes.representations.note_frames import to_note_frames
 from ondes.representations.segments import Segment, segments
 from ondes.score import Notes, read_score, to_notes
@@ -44,8 +41,6 @@ Progress = Callable[[float, float], None]
 
 TAIL_S = 2.0
 """Audio goes on this long after the last event, for notes to ring out."""
-
-LONGEST_STEPS = 1000
 
 
 class SynthesisPipeline(DiffusionPipeline):
@@ -103,32 +98,13 @@ class SynthesisPipeline(DiffusionPipeline):
         Raises:
             UserError: If there is no such model, or its weights are damaged or do not fit.
         """
-        place = resolve(pretrained_model_name_or_path, kind="synthesiser", config="model_index.json")
-        vocoder = settings.pop("vocoder", None)
-        if isinstance(place, Path):
-            verify_checksums(place)
-            if vocoder is None and not (place / "vocoder").is_dir():
-                vocoder = "vocoder-small"
-        if isinstance(vocoder, str | Path):
-            vocoder = load_vocoder(vocoder)
-        if vocoder is not None:
-            settings["vocoder"] = vocoder
-        try:
-            with quiet_loading():
-                settings = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
-                pipeline = super().from_pretrained(str(place), **settings)
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"{pretrained_model_name_or_path} cannot be loaded as a synthesiser: {reason(error)}"
-            ) from error
-        for name in {"denoiser", "vocoder"} - settings.keys():
-            if isinstance(place, Path):
-                verify_names(place / name, getattr(pipeline, name).state_dict())
-        if not {"dtype", "torch_dtype"} & settings.keys():
-            # Weights may be stored as halves.
-            pipeline.denoiser.float()
-            pipeline.vocoder.float()
-        return pipeline
+        return load_with_vocoder(
+            super().from_pretrained,
+            pretrained_model_name_or_path,
+            kind="synthesiser",
+            network="denoiser",
+            settings=settings,
+        )
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save everything as JSON and safetensors, with checksums of the weights."""
@@ -276,15 +252,11 @@ class SynthesisPipeline(DiffusionPipeline):
         temperature: float | None,
     ) -> Callable[[Notes, Segment, Tensor], Tensor]:
         """A function from notes, a segment and its known frames to the features of the segment."""
-        steps = self.default_steps if steps is None else steps
-        if not 1 <= steps <= LONGEST_STEPS:
-            raise UserError(f"{steps} steps: 1 to {LONGEST_STEPS} are allowed, 4 to 32 are useful")
-        scale = 1.0 if guidance_scale is None else float(guidance_scale)
-        if not np.isfinite(scale) or scale < 0:
-            raise UserError(f"a guidance scale of {scale}: 0 or more is allowed, 1 to 3 are useful")
-        heat = float(self.config["default_temperature"] if temperature is None else temperature)
-        if not 0 <= heat <= 2:
-            raise UserError(f"a temperature of {heat}: 0 to 2 is allowed, 0.3 to 1 is useful")
+        steps = checked_steps(self.default_steps if steps is None else steps)
+        scale = checked_guidance(1.0 if guidance_scale is None else float(guidance_scale))
+        heat = checked_temperature(
+            float(self.config["default_temperature"] if temperature is None else temperature)
+        )
         scheduler = copy.deepcopy(self.scheduler) if sampler is None else make_scheduler(sampler)
         model: NoteDenoiser = self.denoiser
 

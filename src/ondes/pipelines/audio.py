@@ -1,0 +1,383 @@
+"""Audio: new music from noise, and sounds that are varied, blended, mended and made longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from ondes.audio import Audio
+from ondes.models.bigvgan import BigVGAN
+from ondes.models.griffin_lim import GriffinLim
+from ondes.models.mel_unet import MelUNet
+from ondes.models.vocoder import Vocoder
+from ondes.pipelines.audio_inputs import Sound, check_memory, checked_length
+from ondes.pipelines.audio_making import checked_loudness, stream_new
+from ondes.pipelines.audio_verbs import Regions, between, lengthened, mended, varied
+from ondes.pipelines.audio_windows import Meter, Progress, WindowMaker, frames_of
+from ondes.pipelines.bundled import write_checksums
+from ondes.pipelines.loading import load_with_vocoder, weights_hash
+from ondes.representations.segments import Segment, segments
+
+
+class AudioPipeline(DiffusionPipeline):
+    """Makes and edits 44.1 kHz stereo: log-mel by diffusion, window after window, and audio by a vocoder.
+
+    Everything is made window by window from noise that is a function of the seed and the place, so a piece is the same
+    alone, in a batch, as a stream and as a whole; piece or sound number i of a batch has the seed `seed` + i. A longer
+    piece begins like a shorter one, except for what the network does because it knows the end is near.
+
+    Args:
+        network: The network.
+        vocoder: Log-mel to audio: a `Vocoder`, `GriffinLim` or `BigVGAN`.
+        scheduler: A flow-matching scheduler of diffusers.
+        window_frames: Most mel frames of a window.
+        context_frames: Frames of a window that are known, on either side where there are any.
+        default_steps: Solver steps where the caller names none.
+        default_guidance_scale: The same of the guidance scale.
+        default_temperature: The same of the temperature.
+        gain_db: Brings the loudness of this model's new music to that of its training data.
+    """
+
+    def __init__(
+        self,
+        network: MelUNet,
+        vocoder: Vocoder | GriffinLim | BigVGAN,
+        scheduler: Any,
+        window_frames: int = 2048,
+        context_frames: int = 512,
+        default_steps: int = 16,
+        default_guidance_scale: float = 1.0,
+        default_temperature: float = 1.0,
+        gain_db: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.register_modules(network=network, vocoder=vocoder, scheduler=scheduler)
+        self.register_to_config(
+            window_frames=window_frames,
+            context_frames=context_frames,
+            default_steps=default_steps,
+            default_guidance_scale=default_guidance_scale,
+            default_temperature=default_temperature,
+            gain_db=gain_db,
+        )
+        network.eval()
+        vocoder.eval()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **settings: Any) -> AudioPipeline:
+        """Load a model.
+
+        Args:
+            pretrained_model_name_or_path: A bundled name ("audio-small"), a folder that `save_pretrained` wrote, or
+                the id of a model on the Hub, which alone reaches the network.
+            settings: As of diffusers' `from_pretrained`; `vocoder` may also be a bundled name, a folder, a Hub id or
+                "griffin-lim".
+
+        Raises:
+            UserError: If there is no such model, or its weights are damaged or do not fit.
+        """
+        return load_with_vocoder(
+            super().from_pretrained,
+            pretrained_model_name_or_path,
+            kind="audio",
+            network="network",
+            settings=settings,
+        )
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save everything as JSON and safetensors, with checksums of the weights."""
+        super().save_pretrained(str(save_directory), **settings)
+        write_checksums(Path(save_directory))
+
+    @property
+    def default_steps(self) -> int:
+        """Solver steps where the caller names none."""
+        return int(self.config["default_steps"])
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names that `style` may hold."""
+        return self.network.styles
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of new music."""
+        return self.network.spec.sample_rate_hz
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
+        return weights_hash([self.config, self.scheduler.config], [self.network, self.vocoder])
+
+    def generate(
+        self,
+        duration_s: float = 10.0,
+        *,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> list[Audio]:
+        """New pieces of music.
+
+        Args:
+            duration_s: Length of each, in seconds; to the nearest sample.
+            n: How many pieces.
+            seed: Of the first piece; the next has the next.
+            progress: Called as audio is made, with seconds of all pieces; it may raise to stop.
+            choices: `loudness_lufs` as of `stream`, and those of `maker`.
+
+        Returns:
+            44.1 kHz stereo, `n` pieces.
+
+        Raises:
+            UserError: If a setting cannot be used, or the pieces do not fit into memory.
+        """
+        checked_length(duration_s, "a piece")
+        advice = "use stream and write the blocks to a file"
+        check_memory((n + 1) * duration_s, self.sample_rate_hz, channels=2, copies=1, advice=advice)
+
+        def made(item: int) -> Audio:
+            def tell(done_s: float, _: float) -> None:
+                if progress is not None:
+                    progress(item * duration_s + done_s, n * duration_s)
+
+            return Audio.concatenate(self.stream(duration_s, seed=seed + item, progress=tell, **choices))
+
+        return [made(item) for item in range(n)]
+
+    def stream(
+        self,
+        duration_s: float,
+        *,
+        seed: int = 0,
+        loudness_lufs: float | None = None,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Iterator[Audio]:
+        """New music in blocks as they are made, in memory that does not grow with the length.
+
+        Args:
+            duration_s: Length in seconds; to the nearest sample.
+            seed: Of the noise the music is made from.
+            loudness_lufs: Integrated loudness of the result by ITU-R BS.1770; the model's own if missing. It is known
+                only when all is made, so all is made before the first block comes.
+            progress: Called with the seconds made and to be made; it may raise to stop.
+            choices: As of `maker`.
+
+        Raises:
+            UserError: If a setting cannot be used.
+        """
+        length_s = checked_length(duration_s, "a piece")
+        maker = self.maker(seed, **choices)
+        spec = self.network.spec
+        plan = self.plan(frames_of(round(length_s * spec.sample_rate_hz), spec.hop_samples))
+        return stream_new(
+            maker,
+            self.vocoder,
+            plan,
+            length_s,
+            gain_db=float(self.config["gain_db"]),
+            loudness_lufs=checked_loudness(loudness_lufs),
+            meter=Meter(progress, length_s),
+        )
+
+    def vary(
+        self,
+        audio: Sound | list[Sound],
+        strength: float = 0.3,
+        *,
+        seed: int = 0,
+        loudness_lufs: float | None = None,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Audio | list[Audio]:
+        """A sound played again, the same in outline and new in detail.
+
+        Noise is added up to a level and taken away by the model (SDEdit: Meng et al. 2021, arXiv 2108.01073), window by
+        window, so any length is worked on in bounded memory.
+
+        Args:
+            audio: A file, `Audio`, or a pair of array and rate, mono or stereo at any rate; or a list of them.
+            strength: How much is made anew: at 0 the sound comes back as it is, at 1 nothing of it remains.
+            seed: Of the noise; the next sound of a list has the next.
+            loudness_lufs: As of `stream`.
+            progress: Called with seconds made and to be made of each sound; it may raise to stop.
+            choices: As of `maker`.
+
+        Returns:
+            As long as the sound, at its rate and with its channels; a list for a list.
+
+        Raises:
+            UserError: If the sound or a setting cannot be used.
+        """
+        settings = {"strength": strength, "loudness_lufs": loudness_lufs, "progress": progress}
+        return self._each(varied, audio, seed, choices, **settings)
+
+    def interpolate(
+        self,
+        first: Sound,
+        second: Sound,
+        *,
+        ratio: float = 0.5,
+        ratios: Sequence[float] | None = None,
+        strength: float = 0.5,
+        method: str = "noise",
+        seed: int = 0,
+        loudness_lufs: float | None = None,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Audio | list[Audio]:
+        """A sound that lies between two.
+
+        Args:
+            first: As of `vary`.
+            second: Another.
+            ratio: How far from the first, at 0, to the second, at 1.
+            ratios: Several, which give a walk.
+            strength: How much is made anew: more blends better, and keeps less of both.
+            method: "noise" mixes the spectra and adds the same noise to them; "inversion" follows each sound back to
+                the noise that it would come from, and goes on an arc from one to the other.
+            seed: Of the noise, the same for all ratios.
+            loudness_lufs: As of `stream`.
+            progress: Called with seconds made and to be made of all; it may raise to stop.
+            choices: As of `maker`.
+
+        Returns:
+            As long as the shorter, at the rate of the first; a list where `ratios` are given.
+
+        Raises:
+            UserError: If a sound or a setting cannot be used.
+        """
+        made = between(
+            self,
+            (first, second),
+            self.maker(seed, **choices),
+            ratios=[ratio] if ratios is None else list(ratios),
+            strength=strength,
+            method=method,
+            loudness_lufs=loudness_lufs,
+            progress=progress,
+        )
+        return next(made) if ratios is None else list(made)
+
+    def inpaint(
+        self,
+        audio: Sound | list[Sound],
+        regions: Regions,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Audio | list[Audio]:
+        """A sound of which some regions are made anew to fit what is around them; all else stays bit for bit.
+
+        What was in a region plays no part. One window holds a region and what is known on both sides; long regions take
+        several. Crossfades, of 1024 samples, lie inside the regions.
+
+        Args:
+            audio: As of `vary`.
+            regions: A line such as "12.5-15,1:03-1:07.25", pairs of start and stop in seconds, or `Region`s in samples.
+            seed: Of the noise; the next sound of a list has the next.
+            progress: Called with seconds made and to be made of each sound; it may raise to stop.
+            choices: As of `maker`.
+
+        Returns:
+            As long as the sound, at its rate and with its channels; a list for a list.
+
+        Raises:
+            UserError: If the sound, a region or a setting cannot be used.
+        """
+        return self._each(mended, audio, seed, choices, regions=regions, progress=progress)
+
+    def outpaint(
+        self,
+        audio: Sound | list[Sound],
+        *,
+        before_s: float = 0.0,
+        after_s: float = 0.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **choices: Any,
+    ) -> Audio | list[Audio]:
+        """A sound made longer, at either end; all of it stays bit for bit.
+
+        Args:
+            audio: As of `vary`.
+            before_s: Seconds to add before.
+            after_s: Seconds to add after.
+            seed: Of the noise; the next sound of a list has the next.
+            progress: Called with seconds made and to be made of each sound; it may raise to stop.
+            choices: As of `maker`.
+
+        Returns:
+            The longer sound, at its rate and with its channels; a list for a list.
+
+        Raises:
+            UserError: If the sound or a setting cannot be used, or the result does not fit into memory.
+        """
+        settings = {"before_s": before_s, "after_s": after_s, "progress": progress}
+        return self._each(lengthened, audio, seed, choices, **settings)
+
+    def _each(
+        self,
+        verb: Callable[..., Audio],
+        audio: Sound | list[Sound],
+        seed: int,
+        choices: dict[str, Any],
+        **settings: Any,
+    ) -> Audio | list[Audio]:
+        """A verb for a sound, or for each of a list with a seed of its own."""
+        if not isinstance(audio, list):
+            return verb(self, audio, self.maker(seed, **choices), **settings)
+        return [
+            verb(self, sound, self.maker(seed + item, **choices), **settings)
+            for item, sound in enumerate(audio)
+        ]
+
+    def plan(self, frames: int) -> list[Segment]:
+        """Windows in which so many frames are made, each with the end of the one before as context."""
+        window, context = (int(self.config[name]) for name in ("window_frames", "context_frames"))
+        multiple = int(self.network.multiple)
+        return segments(frames, window=window, context=context, first=window, multiple=multiple)
+
+    def maker(
+        self,
+        seed: int,
+        *,
+        style: Sequence[str] = (),
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        temperature: float | None = None,
+    ) -> WindowMaker:
+        """What makes windows of log-mel as was asked for.
+
+        Args:
+            seed: Of the noise the music is made from.
+            style: What the music is to be like, by names among `styles`; none leaves it open.
+            steps: Solver steps, 8 to 32: more are slower and closer to what the model means.
+            sampler: "euler", "heun", "dpm++" or "unipc"; the model's own scheduler if missing.
+            guidance_scale: Above 1, the style is obeyed more than in the training data, at twice the time.
+            temperature: Scale of the noise the music is made from: towards 0 with less variety and fewer accidents.
+
+        Raises:
+            UserError: If a setting cannot be used.
+        """
+        scale, heat = (
+            float(self.config[f"default_{name}"] if given is None else given)
+            for name, given in (("guidance_scale", guidance_scale), ("temperature", temperature))
+        )
+        return WindowMaker(
+            self.network,
+            self.scheduler,
+            steps=self.default_steps if steps is None else steps,
+            sampler=sampler,
+            guidance_scale=scale,
+            temperature=heat,
+            style=style,
+            seed=seed,
+        )
