@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 
+from ondes.cli.audio_record import AudioRecord
 from ondes.cli.main import build_app
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
@@ -104,7 +105,9 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
-def test_the_sidecar_in_the_documents_can_be_read(tmp_path: Path) -> None:
-    (block,) = _blocks(ROOT / "docs" / "formats.md", "json")
-    (tmp_path / "song.json").write_text(block)
+def test_the_records_in_the_documents_can_be_read(tmp_path: Path) -> None:
+    song, fixed = _blocks(ROOT / "docs" / "formats.md", "json")
+    (tmp_path / "song.json").write_text(song)
+    (tmp_path / "fixed.json").write_text(fixed)
     assert Sidecar.read(tmp_path / "song.json").settings.seed == 7
+    assert AudioRecord.read(tmp_path / "fixed.json").choices["seed"] == 4
