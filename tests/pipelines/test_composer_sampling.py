@@ -52,6 +52,14 @@ def test_windows_of_several_lengths_in_one_batch_are_what_they_are_alone() -> No
         np.testing.assert_array_equal(tokens[fixed], job.problem.tokens[fixed])
 
 
+def test_a_piece_of_notes_without_a_density_takes_one_by_its_seed() -> None:
+    composer = small_composer(default_densities=(8.0, 0.5))
+    ends = sorted(piece.end() for piece in composer.generate(6, notes=28, ensemble="piano"))
+    assert 3 * ends[0] < ends[-1]
+    asked = composer.generate(notes=28, density=8.0, ensemble="piano", seed=3)[0]
+    assert any(3 * asked.end() < end for end in ends)
+
+
 def test_keys_asked_for_and_keys_of_ones_own_have_bonuses_of_their_own() -> None:
     setting = replace(SETTING, keys=("D minor",))
     for wishes, bonus in ((parse_wishes(key="D minor"), 3.0), (parse_wishes(), 5.0)):

@@ -146,7 +146,7 @@ class MelUNet(ModelMixin, ConfigMixin):
         self.shrink = nn.ModuleList(nn.Linear(above * stride, below) for (above, below), stride in steps)
         self.grow = nn.ModuleList(nn.Linear(below, above * stride) for (above, below), stride in steps)
         self.bottom = nn.ModuleList(TransformerBlock(bottom, hidden[-1], heads) for _ in range(blocks[-1]))
-        self.leave_norm = nn.RMSNorm(top, eps=1e-6)
+        # No norm before it: at low levels the answer is what came in, loud or soft.
         self.leave = nn.Linear(top, patch)
         self.register_buffer("mean", torch.zeros(2, bands))
         self.register_buffer("deviation", torch.ones(2, bands))
@@ -245,7 +245,7 @@ class MelUNet(ModelMixin, ConfigMixin):
             tokens = skip + grow(tokens).unflatten(2, (-1, skip.shape[2])).flatten(1, 2)
             for block in blocks:
                 tokens = block(tokens, modulate(told).unflatten(1, (3, -1)))
-        return from_patches(self.leave(self.leave_norm(tokens)), patch, self.spec.bands)
+        return from_patches(self.leave(tokens), patch, self.spec.bands)
 
 
 def edge_features(

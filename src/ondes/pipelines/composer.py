@@ -59,6 +59,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_metre: Metre of new pieces.
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         default_keys: The same of keys, for those without chords; without, the network has no key in mind.
+        default_densities: The same of notes a quarter, for pieces of a number of notes.
         loud_styles: The styles whose data say how loud notes are: asked for one, the network says it of new pieces.
             Without, and where a given score has one velocity throughout, new notes are shaped by the rules of
             `ondes.representations.expression`.
@@ -82,6 +83,7 @@ class ComposerPipeline(DiffusionPipeline):
         default_metre: str = "4/4",
         default_ensembles: Sequence[str] = (),
         default_keys: Sequence[str] = (),
+        default_densities: Sequence[float] = (),
         loud_styles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 0.5,
@@ -101,6 +103,7 @@ class ComposerPipeline(DiffusionPipeline):
             default_metre=default_metre,
             default_ensembles=list(default_ensembles),
             default_keys=list(default_keys),
+            default_densities=list(default_densities),
             loud_styles=list(loud_styles),
             top_p=top_p,
             key_bonus=key_bonus,
@@ -344,7 +347,8 @@ class ComposerPipeline(DiffusionPipeline):
     def _setting(self) -> Setting:
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
         spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
-        lists = (tuple(self.config[name]) for name in ("default_ensembles", "loud_styles", "default_keys"))
+        names = ("default_ensembles", "loud_styles", "default_keys", "default_densities")
+        lists = (tuple(self.config[name]) for name in names)
         bpm = float(self.config["default_bpm"])
         return Setting(spec, sizes, parse_metre(self.config["default_metre"]), bpm, *lists)
 

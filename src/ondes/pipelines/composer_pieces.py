@@ -60,6 +60,7 @@ class Setting:
         ensembles: New pieces take one of these where none is asked for; anybody plays where there are none.
         loud_styles: Asked for one of these, the network says how loud new notes are; else rules do.
         keys: New pieces for which neither a key nor chords are asked take one of these.
+        densities: New pieces of so many notes, for which no density is asked, take one of these, in notes a quarter.
     """
 
     spec: NoteTokenSpec
@@ -69,6 +70,7 @@ class Setting:
     ensembles: tuple[str, ...] = ()
     loud_styles: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    densities: tuple[float, ...] = ()
 
 
 @dataclass
@@ -117,6 +119,8 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
     table = BarTable.constant(1, numerator=metre.numerator, denominator=metre.denominator, bpm=bpm)
     key_asked = wishes.key is not None
     wishes = replace(wishes, key=_home_key(wishes, setting, seed))
+    if notes is not None:
+        wishes = replace(wishes, density=_home_density(wishes, setting, seed))
     parts = wishes.ensemble
     by_rules = wishes.style not in setting.loud_styles
     windows = write_on(
@@ -150,6 +154,13 @@ def _home_key(wishes: Wishes, setting: Setting, seed: int) -> Key | None:
     if wishes.key is not None or wishes.chords is not None or not setting.keys:
         return wishes.key
     return parse_key(setting.keys[drawing(seed, "key").integers(len(setting.keys))])
+
+
+def _home_density(wishes: Wishes, setting: Setting, seed: int) -> float | None:
+    """How many notes a quarter a new piece has, planned for the same reason."""
+    if wishes.density is not None or not setting.densities:
+        return wishes.density
+    return setting.densities[drawing(seed, "density").integers(len(setting.densities))]
 
 
 def with_wishes(conditions: NoteConditions, wishes: Wishes) -> NoteConditions:
