@@ -121,7 +121,6 @@ class _JoinedStream:
         self.turn: Tensor | None = None
         self.waiting = torch.zeros(2, vocoder.bins, 0, dtype=torch.complex64, device=vocoder.device)
 
-    @torch.no_grad()
     def run(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Samples from the touching frames before to those after."""
         if self.before is not None:
@@ -131,7 +130,7 @@ class _JoinedStream:
         if self.after is not None:
             yield from self._push(self.after.log_mel[..., : self.vocoder.reach_frames + 1])
         while self.done < self.stop:
-            yield from self._block(min(self.stop, self.done + BLOCK_FRAMES))
+            yield self._block(min(self.stop, self.done + BLOCK_FRAMES))
         if self.after is not None:
             yield self.overlap.push(self.after.spectrum[..., :TOUCHING_FRAMES])
         yield self.overlap.finish()
@@ -140,9 +139,11 @@ class _JoinedStream:
         self.mel = torch.cat([self.mel, piece.to(self.vocoder.device)], -1)
         reach = self.vocoder.reach_frames
         while self.done + BLOCK_FRAMES + reach <= min(self.first + self.mel.shape[-1], self.stop + reach - 1):
-            yield from self._block(self.done + BLOCK_FRAMES)
+            yield self._block(self.done + BLOCK_FRAMES)
 
-    def _block(self, stop: int) -> Iterator[Tensor]:
+    @torch.no_grad()
+    def _block(self, stop: int) -> Tensor:
+        """Samples that are certain once the frames up to `stop` are made."""
         vocoder, start = self.vocoder, self.done
         reach = vocoder.reach_frames
         window = self.mel[None, ..., : stop + reach - self.first]
@@ -161,7 +162,7 @@ class _JoinedStream:
         kept = max(self.first, stop - reach)
         self.mel, self.first, self.done = self.mel[..., kept - self.first :], kept, stop
         self.waiting = torch.cat([self.waiting, self._from_before(spectrum, max(start, 0))], -1)
-        yield self._ready(stop)
+        return self._ready(stop)
 
     def _from_before(self, spectrum: Tensor, start: int) -> Tensor:
         """Frames from `start` on, with the phases of the sound before, which they lose little by little."""

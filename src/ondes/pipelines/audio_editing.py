@@ -28,8 +28,8 @@ HEARD_FRAMES = 64
 SEARCHED_FRAMES = 192
 """Frames among which one is sought that begins at a whole sample of the sound's own rate."""
 
-WHOLE_WAY_DB = -1.0
-"""What is made peaks here, or as high as the sound it is put into."""
+LEAST_CEILING_DB = -1.0
+"""What is made may peak here, or as high as the sound it is put into."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,18 @@ class Canvas:
         self.regions = merged(regions)
         self.patches: list[tuple[int, np.ndarray]] = []
         """Ends of the regions that are filled: where each begins, and its samples."""
+        self.ceiling_db = self._ceiling_db()
+        """How high what is made may peak."""
+
+    def _ceiling_db(self) -> float:
+        """As high as the sound outside of the regions, and that of a piece of our own at least."""
+        edges = [0, *(edge for region in self.regions for edge in (region.start, region.stop)), self.length]
+        kept = (
+            self.audio.samples[:, max(0, start - self.offset) : max(0, stop - self.offset)]
+            for start, stop in zip(edges[::2], edges[1::2], strict=True)
+        )
+        peak = max(float(np.abs(samples).max(initial=0.0)) for samples in kept)
+        return max(LEAST_CEILING_DB, 20 * math.log10(peak)) if peak else LEAST_CEILING_DB
 
     def read(self, start: int, stop: int) -> Float32[np.ndarray, "channels samples"]:
         """The timeline as far as it is known; zeros elsewhere."""
@@ -218,9 +230,7 @@ def fill_region(
         before=gap.before(spec, HEARD_FRAMES),
         after=gap.after(spec, HEARD_FRAMES),
     )
-    peak = float(np.abs(canvas.audio.samples).max(initial=0.0))
-    ceiling_db = max(WHOLE_WAY_DB, 20 * math.log10(peak)) if peak else WHOLE_WAY_DB
-    whole = _with_surroundings(gap, limited(sound, ceiling_db=ceiling_db), spec)
+    whole = _with_surroundings(gap, limited(sound, ceiling_db=canvas.ceiling_db), spec)
     own = resampled(whole, spec.sample_rate_hz, canvas.rate_hz)
     made = exactly(own, region.start - gap.origin, region.samples, 2)
     blocks = (block[: canvas.channels] for block in made)
