@@ -132,6 +132,30 @@ def draw_confusions(path: Path, tables: Mapping[str, tuple[Sequence[str], np.nda
         canvas.savefig(neighbour, dpi=110)
 
 
+def draw_spectrograms(path: Path, sounds: Mapping[str, tuple[np.ndarray, Sequence[float]]]) -> None:
+    """Write a PNG with a mel spectrogram of each sound, two beside each other, with lines at its borders.
+
+    Args:
+        path: The picture, written whole or not at all.
+        sounds: Title to log-mel (bands, frames) in the package's own front end, and to times in seconds of borders.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    columns = 2
+    rows = -(-len(sounds) // columns)
+    canvas = Figure(figsize=(14, 2.6 * rows), layout="constrained")
+    grid: Any = canvas.subplots(rows, columns, squeeze=False)
+    for axes, (title, (log_mel, borders_s)) in zip(grid.ravel(), sounds.items(), strict=False):
+        _draw_spectrum(axes, log_mel, MEL)
+        axes.set_title(title, loc="left")
+        for border_s in borders_s:
+            axes.axvline(border_s, color="white", linestyle="--", linewidth=1)
+    for axes in grid.ravel()[len(sounds) :]:
+        axes.set_axis_off()
+    with written_whole(path) as neighbour:
+        canvas.savefig(neighbour, dpi=80)
+
+
 def picture_mel(audio: Audio, *, spec: MelSpec = MEL) -> np.ndarray:
     """The log-mel spectrogram of the mean of all channels, computed piece by piece.
 

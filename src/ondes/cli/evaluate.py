@@ -12,6 +12,7 @@ import typer
 
 from ondes.cli import rendering
 from ondes.cli.console import console, say
+from ondes.cli.evaluate_audio import evaluate_audio_model
 from ondes.cli.evaluate_compose import evaluate_composer
 from ondes.cli.evaluate_separation import evaluate_separator
 from ondes.cli.threads import use_threads
@@ -94,6 +95,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Measure a model: ondes evaluate synth --data corpus:test")
     group.callback()(_group)
     group.command("synth")(evaluate_synthesiser)
+    group.command("audio")(evaluate_audio_model)
     group.command("compose")(evaluate_composer)
     group.command("separate")(evaluate_separator)
     app.add_typer(group, name="evaluate")

@@ -60,7 +60,8 @@ def seam_points(
     Args:
         audio: The edited recording.
         borders_s: Where made sound and kept sound meet.
-        original: What it was before, on the same time axis; without it no border counts as an onset.
+        original: What it was before, on the same time axis. Without it nothing is left out: who knows which onsets are
+            the music's own?
         measure: "flux", see `spectral_flux`, or "jump", see `relative_steps`.
     """
     borders = np.asarray(borders_s, float)
@@ -68,10 +69,11 @@ def seam_points(
         values, rate_hz, reach = spectral_flux(audio), audio.sample_rate_hz / HOP_SAMPLES, FLUX_REACH
     else:
         values, rate_hz, reach = relative_steps(audio), float(audio.sample_rate_hz), JUMP_REACH_SAMPLES
-    own_s = onset_times_s(audio)
-    onsets_s = own_s[_distance(own_s, borders) > ONSET_GUARD_S]
+    onsets_s = np.zeros(0)
     if original is not None:
-        onsets_s = np.concatenate([onsets_s, onset_times_s(original)])
+        own_s = onset_times_s(audio)
+        own_s = own_s[_distance(own_s, borders) > ONSET_GUARD_S]
+        onsets_s = np.concatenate([own_s, onset_times_s(original)])
     largest = require("scipy.ndimage").maximum_filter1d(values, 2 * reach + 1, mode="nearest")
     points = np.round(borders * rate_hz).astype(int)
     inside = (points > reach) & (points < len(values) - reach)

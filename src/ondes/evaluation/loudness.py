@@ -36,7 +36,9 @@ def true_peak_dbtp(audio: Audio) -> float:
     return 20 * float(np.log10(peak)) if peak > 0 else float("-inf")
 
 
-def channel_coherence(audio: Audio, *, heard_in: Audio | None = None) -> float:
+def channel_coherence(
+    audio: Audio, *, heard_in: Audio | None = None, low_hz: float = 0.0, high_hz: float = float("inf")
+) -> float:
     """Magnitude-squared coherence of left and right, averaged over frequency.
 
     By Welch's method with Hann windows of 2048 samples. 1 for two channels that are filtered copies of one
@@ -46,6 +48,8 @@ def channel_coherence(audio: Audio, *, heard_in: Audio | None = None) -> float:
         audio: Stereo; mono is 1.
         heard_in: The audio whose spectrum says which frequencies count (those within 80 dB of its loudest);
             `audio` itself where missing. Give the reference, and both are averaged over the same frequencies.
+        low_hz: Lowest frequency that counts.
+        high_hz: Highest frequency that counts.
 
     Returns:
         0..1, or NaN if the audio is silent where it counts, or too short.
@@ -61,8 +65,9 @@ def channel_coherence(audio: Audio, *, heard_in: Audio | None = None) -> float:
     judge = heard_in or audio
     if min(audio.samples.shape[1], judge.samples.shape[1]) < 4 * COHERENCE_SAMPLES:
         return float("nan")
-    power = signal.welch(judge.samples, **settings)[1].sum(axis=0)
-    counts = power > AUDIBLE_RANGE * power.max()
+    hz, powers = signal.welch(judge.samples, **settings)
+    power = powers.sum(axis=0)
+    counts = (power > AUDIBLE_RANGE * power.max()) & (hz >= low_hz) & (hz <= high_hz)
     with np.errstate(divide="ignore", invalid="ignore"):
         _, coherence = signal.coherence(audio.samples[0], audio.samples[1], **settings)
     heard = coherence[counts]
