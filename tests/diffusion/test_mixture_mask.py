@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ondes.diffusion.mixture_mask import within, within_steps
 from ondes.diffusion.overlap import overlapped, window_starts
-from ondes.pipelines.mixture2music import make_roll_scheduler
+from ondes.pipelines.roll_samplers import make_roll_scheduler
 
 SHAPE = (2, 3, 16, 8)
 

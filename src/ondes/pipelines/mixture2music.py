@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from ondes.diffusion.mixture_mask import within_steps
 from ondes.diffusion.noise import position_noise, position_seed
 from ondes.diffusion.overlap import overlapped
-from ondes.errors import UserError, nearest
+from ondes.errors import UserError
 from ondes.models.trans_unet import RollDecoder, TransUNet
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
-from ondes.pipelines.dmc import CONFIG, INDEX, LINEAR, TRAIN_STEPS, check_class
+from ondes.pipelines.dmc import CONFIG, INDEX, TRAIN_STEPS, check_class
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.roll_claims import TIE, chosen_parts, layer_of
+from ondes.pipelines.roll_samplers import SCHEDULES, make_roll_scheduler
 from ondes.pipelines.separation import Progress, Separation, shared_progress
 from ondes.pipelines.separation_notes import MixtureNotes, parted
 from ondes.pipelines.separation_parts import asked, warn_if_separate, with_drums
 from ondes.representations.ensembles import PartSpec
-from ondes.representations.instrument_names import instrument_name
 from ondes.representations.mixture_rolls import (
     BAR_STEPS,
     FAMILIES,
@@ -35,6 +34,7 @@ from ondes.representations.mixture_rolls import (
     WINDOW_STEPS,
     RollNotes,
     RollPart,
+    named_layers,
     rows_of,
 )
 from ondes.representations.note_sequence import DRUMS
@@ -43,35 +43,9 @@ from ondes.score import read_score
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
-SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
-    "ddpm": (DDPMScheduler, {"variance_type": "fixed_small"}),
-}
-"""Scheduler and settings of each sampler; DDIM stops at the cleanest level of noise, as published."""
-
-SCHEDULES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
-"""The published schedule, which its code calls cosine, and the cosine (Nichol and Dhariwal 2021, arXiv 2102.09672)."""
-
 HOP_STEPS = WINDOW_STEPS // 2
 """Windows of long pieces share two bars with the next."""
 WINDOWS_TOGETHER = 8
-TIE = 1e-6
-"""Weight of the sampler's own numbers where parts claim a note equally."""
-
-
-def make_roll_scheduler(sampler: str, schedule: str = "linear") -> Any:
-    """A scheduler by the names of a sampler and a noise schedule.
-
-    Raises:
-        UserError: If there is no such sampler or schedule.
-    """
-    if sampler not in SAMPLERS:
-        raise UserError(f"there is no sampler {sampler!r}: {nearest(sampler, SAMPLERS)}")
-    if schedule not in SCHEDULES:
-        raise UserError(f"there is no noise schedule {schedule!r}: {nearest(schedule, SCHEDULES)}")
-    scheduler, settings = SAMPLERS[sampler]
-    shape = {**LINEAR, "beta_schedule": SCHEDULES[schedule], "timestep_spacing": "trailing"}
-    return scheduler(**shape, **settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +144,12 @@ class Mixture2MusicPipeline(DiffusionPipeline):
         pairs = self.network.config["layer_names"]
         return FAMILIES if pairs is None else named_layers(pairs)
 
+    def has(self, parts: Sequence[PartSpec]) -> bool:
+        """Whether the network has a layer of its own for each of these parts, drums aside."""
+        layers = self.layers
+        found = [layer_of(part, layers) for part in parts if part.instrument != DRUMS]
+        return -1 not in found and len(set(found)) == len(found)
+
     def defaults(self) -> dict[str, Any]:
         """Settings of the sampler where a caller names none."""
         return {"steps": int(self.config["default_steps"])}
@@ -254,7 +234,7 @@ class Mixture2MusicPipeline(DiffusionPipeline):
 
             rolls = self.sample(cells.rolls(1)[0], steps=steps, seed=seed, sampler=sampler, on_step=on_step)
             claims = self._claims(cells, rolls, cast)
-            label, share = _chosen(claims, cast.allowed, cells)
+            label, share = chosen_parts(claims, cast.allowed, cells)
             labels.append(label)
             confidences.append(share)
         return _result(
@@ -277,7 +257,7 @@ class Mixture2MusicPipeline(DiffusionPipeline):
                 if layer.program != DRUMS or drums
             )
         parts = with_drums(into, notes)
-        found = [_layer_of(part, layers) for part in parts]
+        found = [layer_of(part, layers) for part in parts]
         for part, place in zip(parts, found, strict=True):
             if place < 0 and part.instrument != DRUMS:
                 raise UserError(
@@ -375,50 +355,6 @@ class Mixture2MusicPipeline(DiffusionPipeline):
         """How much of each note each part claims; 0 for parts that may not have it."""
         claims = cells.means(rolls)[:, np.maximum(cast.layer, 0)]
         return np.where(cast.allowed, claims, -np.inf)
-
-
-def named_layers(pairs: Sequence[Sequence[int]]) -> tuple[RollPart, ...]:
-    """Layers that are parts: pairs of instrument and number."""
-    return tuple(
-        RollPart(f"{instrument_name(instrument)} {number + 1}", instrument, (instrument,), number)
-        for instrument, number in pairs
-    )
-
-
-def _layer_of(part: PartSpec, layers: Sequence[RollPart]) -> int:
-    """The layer that a part is, -1 for none."""
-    return next(
-        (
-            index
-            for index, layer in enumerate(layers)
-            if part.instrument in layer.programs and layer.part_number in (None, part.part_number)
-        ),
-        -1,
-    )
-
-
-def _chosen(
-    claims: Float64[np.ndarray, "notes parts"], allowed: Bool[np.ndarray, "notes parts"], cells: RollNotes
-) -> tuple[Int64[np.ndarray, " notes"], Float64[np.ndarray, " notes"]]:
-    """The part of each note and its share of the claims.
-
-    Notes that no roll has (too low, too high, rare drums) go where the note nearest in time and then in pitch goes,
-    among those that may go to the same parts.
-    """
-    labels = claims.argmax(1)
-    positive = np.where(allowed, np.clip(claims, 0, None), 0.0)
-    best = np.take_along_axis(positive, labels[:, None], 1)[:, 0]
-    total = positive.sum(1)
-    even = 1.0 / allowed.sum(1)
-    shares = np.where(total > TIE * 10, best / np.maximum(total, TIE), even)
-    shares[allowed.sum(1) == 1] = 1.0
-    seen = cells.row >= 0
-    for note in np.flatnonzero(~seen).tolist():
-        others = np.flatnonzero(seen & (allowed == allowed[note]).all(1))
-        if len(others):
-            far = np.abs(cells.first[others] - cells.first[note])
-            labels[note] = labels[others[int(far.argmin())]]
-    return labels, shares
 
 
 def _result(

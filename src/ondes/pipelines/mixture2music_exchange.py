@@ -8,7 +8,8 @@ from pathlib import Path
 from ondes.checkpoints.mixture2music import is_mixture2music, read_mixture2music
 from ondes.files import folder_written_whole
 from ondes.pipelines.dmc_exchange import SOURCE
-from ondes.pipelines.mixture2music import Mixture2MusicPipeline, make_roll_scheduler
+from ondes.pipelines.mixture2music import Mixture2MusicPipeline
+from ondes.pipelines.roll_samplers import make_roll_scheduler
 
 __all__ = ["LAYOUT", "import_mixture2music", "is_mixture2music"]
 

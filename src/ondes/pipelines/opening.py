@@ -51,7 +51,7 @@ def pipeline_class(name: str | Path) -> type[Player]:
         raise UserError(
             f"{name} is a composer, which writes scores; give it to 'ondes compose', or another --model"
         )
-    if index.get("_class_name") == "SeparationPipeline":
+    if index.get("_class_name") in ("SeparationPipeline", "Mixture2MusicPipeline"):
         raise UserError(f"{name} is a separator, which plays nothing; give it to 'ondes separate'")
     spectrograms = index.get("_class_name") == SpectrogramDiffusionPipeline.__name__
     return SpectrogramDiffusionPipeline if spectrograms else SynthesisPipeline

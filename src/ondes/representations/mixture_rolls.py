@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
+from ondes.representations.instrument_names import instrument_name
 from ondes.representations.note_sequence import DRUMS, PARTS, NoteSequence
 
 STEPS_PER_QUARTER = 4
@@ -70,6 +71,15 @@ FAMILIES = (
     RollPart("drums", DRUMS, (DRUMS,)),
 )
 """The published layers; what is in none of them (organs, solo strings, winds and brass, synthesisers) is left out."""
+
+
+def named_layers(pairs: Sequence[Sequence[int]]) -> tuple[RollPart, ...]:
+    """Layers that are parts: pairs of instrument and number."""
+    return tuple(
+        RollPart(f"{instrument_name(instrument)} {number + 1}", instrument, (instrument,), number)
+        for instrument, number in pairs
+    )
+
 
 _DRUM_ROW = {pitch: FIRST_DRUM_ROW + place for place, pitches in enumerate(DRUM_GROUPS) for pitch in pitches}
 

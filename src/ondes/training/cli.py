@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
@@ -40,6 +41,26 @@ SYSTEMS = {
     ),
 }
 """Tasks whose model and data are chosen by `class_path`, and where their models are."""
+
+RIVALS = {
+    "audio": (
+        "ondes.training.msanii",
+        "ondes.training.averaged_training.AveragedTraining",
+        "lightning.LightningDataModule",
+    ),
+    "vocoder": (
+        "ondes.training.msanii",
+        "ondes.training.averaged_training.AveragedTraining",
+        "lightning.LightningDataModule",
+    ),
+    "separate": (
+        "ondes.training.mixture2music",
+        "ondes.training.averaged_training.AveragedTraining",
+        "lightning.LightningDataModule",
+    ),
+}
+"""Tasks with published systems beside ours, which a configuration chooses by `class_path`: where they are, and what
+their model and their data are kinds of."""
 
 GONE_FROM_TRAINER = {
     "num_processes": "devices",
@@ -167,18 +188,14 @@ def main(task: str, arguments: list[str]) -> None:
     """
     if task not in TASKS:
         raise UserError(f"there is no training task {task!r}: {nearest(task, TASKS)}")
-    module_name, model, data = TASKS[task]
-    module = importlib.import_module(module_name)
-    for system in SYSTEMS.get(task, ()):
-        importlib.import_module(system)
+    kinds, chosen = _kinds(task, arguments)
     with quiet_lightning():
         cli = TrainingCLI(
-            getattr(module, model),
-            getattr(module, data),
+            *kinds,
             run=False,
             args=arguments,
-            subclass_mode_model=task in SYSTEMS,
-            subclass_mode_data=task in SYSTEMS,
+            subclass_mode_model=chosen,
+            subclass_mode_data=chosen,
             save_config_callback=None,
             trainer_defaults={"enable_checkpointing": False},  # `prepare` adds the one a run needs
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
@@ -191,6 +208,42 @@ def main(task: str, arguments: list[str]) -> None:
         prepare(cli.trainer, run, save_every)
         last = run / "checkpoints" / "last.ckpt"
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=str(last) if last.is_file() else None)
+
+
+def _kinds(task: str, arguments: list[str]) -> tuple[tuple[type, type], bool]:
+    """Classes of the model and the data of a task, and whether others of their kind are chosen by `class_path`."""
+    module_name, *names = TASKS[task]
+    module = importlib.import_module(module_name)
+    if task in RIVALS and names_class(arguments):
+        where, *paths = RIVALS[task]
+        importlib.import_module(where)
+        model, data = (
+            getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2])
+            for path in paths
+        )
+        return (model, data), True
+    for system in SYSTEMS.get(task, ()):
+        importlib.import_module(system)
+    model, data = (getattr(module, name) for name in names)
+    return (model, data), task in SYSTEMS
+
+
+def names_class(arguments: list[str]) -> bool:
+    """Whether a command line, or a configuration that it names, chooses the model's class by `class_path`."""
+    if any(re.match(r"--model(\.class_path)?(=|$)", word) for word in arguments):
+        return True
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    files = [following for word, following in pairs if word in ("--config", "-c")]
+    files += [word.removeprefix("--config=") for word in arguments if word.startswith("--config=")]
+    for file in files:
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue  # the parser says what is wrong with it
+        model = content.get("model") if isinstance(content, dict) else None
+        if isinstance(model, dict) and "class_path" in model:
+            return True
+    return False
 
 
 @contextlib.contextmanager

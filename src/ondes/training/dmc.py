@@ -26,7 +26,7 @@ from ondes.representations.triples import (
     to_scaled,
 )
 from ondes.training.callbacks import averaged
-from ondes.training.windows import own_numbers
+from ondes.training.windows import in_epochs, own_numbers
 
 VALIDATION_TIMESTEPS = (0, 100, 300, 600, 900)
 QUIET, LOUD = -11.5, 3.0
@@ -61,13 +61,7 @@ class RandomSegments(IterableDataset[TripleBatch]):
 
     def at(self, number: int) -> TripleBatch:
         """Batch of a number: of every epoch each segment once, in an order of its own."""
-        count = len(self.segments)
-        places = np.arange(number * self.batch, (number + 1) * self.batch)
-        chosen = np.empty(self.batch, np.int64)
-        for epoch in np.unique(places // count):
-            order = np.random.default_rng(position_seed(self.seed, "segments", int(epoch))).permutation(count)
-            within = places // count == epoch
-            chosen[within] = order[places[within] % count]
+        chosen = in_epochs(number, batch=self.batch, count=len(self.segments), words=(self.seed, "segments"))
         return TripleBatch(torch.from_numpy(self.segments[chosen]), torch.tensor(number))
 
 

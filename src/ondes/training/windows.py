@@ -112,6 +112,24 @@ def own_numbers(first: int) -> Iterator[int]:
     return itertools.count(first + offset, stride)
 
 
+def in_epochs(number: int, *, batch: int, count: int, words: tuple[int | str, ...]) -> np.ndarray:
+    """Which of `count` examples are in a batch: of every epoch each once, in an order of its own.
+
+    Args:
+        number: Of the batch, from 0; an epoch may end within it.
+        batch: Examples in it.
+        count: Examples there are.
+        words: Seed of the orders, as of `position_seed`.
+    """
+    places = np.arange(number * batch, (number + 1) * batch)
+    chosen = np.empty(batch, np.int64)
+    for epoch in np.unique(places // count):
+        order = np.random.default_rng(position_seed(*words, int(epoch))).permutation(count)
+        within = places // count == epoch
+        chosen[within] = order[places[within] % count]
+    return chosen
+
+
 class RandomWindows(IterableDataset[Batch]):
     """Endless batches; batch k is a function of the seed and k, so a resumed run sees what an unbroken one would.
 
