@@ -331,3 +331,50 @@ def test_a_network_that_answers_nonsense_is_found_out():
     torch.nn.init.constant_(model.network.leave.weight, torch.nan)
     with pytest.raises(FloatingPointError, match="not a number"):
         separated(score_of(chords(1)), model, into=QUARTET)
+
+
+def sounding_together(made, part):
+    """Most notes of a part, doubled ones included, that sound at one onset."""
+    own = (made.labels[0] == part) | made.doubled[0][:, part]
+    time, end = made.notes.time[own], (made.notes.time + made.notes.duration)[own]
+    return max(((time <= one) & (end > one)).sum() for one in time) if own.any() else 0
+
+
+@pytest.mark.parametrize("into", [QUARTET, "violin, piano"])
+def test_added_parts_keep_the_rules(into):
+    model = separator(doubling_probability=0.0)
+    score = score_of(chords(2, (79, 67, 55)))
+    free = separated(score, model, into=into, allow_doubling=True)
+    assert free.doubled[0].sum() == 48 * (len(free.parts) - 1)  # nothing forbids it: all play everything
+    ruled = separated(
+        score,
+        model,
+        into=into,
+        allow_doubling=True,
+        ranges=True,
+        polyphony=2,
+        no_crossing=True,
+        playable_hands=True,
+    )
+    assert 0 < ruled.doubled[0].sum() < free.doubled[0].sum()
+    heights_ = heights(ruled.parts)
+    for index, part in enumerate(ruled.parts):
+        own = ruled.doubled[0][:, index]
+        assert (ruled.notes.pitch[own] >= part.low).all()
+        assert (ruled.notes.pitch[own] <= part.high).all()
+        assert sounding_together(ruled, index) <= 2
+        for time in np.unique(ruled.notes.time):
+            now = ruled.notes.time == time
+            mine = ruled.notes.pitch[now & ((ruled.labels[0] == index) | own)]
+            for other in np.flatnonzero(heights_ > heights_[index]):
+                theirs = ruled.notes.pitch[now & ((ruled.labels[0] == other) | ruled.doubled[0][:, other])]
+                assert not len(mine) or not len(theirs) or mine.min() >= theirs.max()
+
+
+def test_one_part_never_doubles_a_pitch_that_it_has():
+    model = separator(doubling_probability=0.0)
+    made = separated(
+        score_of(mixture([(0, 480, 60, 10), (240, 480, 60, 20)])), model, into=QUARTET, allow_doubling=True
+    )
+    plays = (made.labels[0][:, None] == np.arange(4)) | made.doubled[0]
+    assert (plays.sum(0) == 1).all()

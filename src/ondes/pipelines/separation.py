@@ -19,6 +19,7 @@ from ondes.models.part_labeller import PartLabeller
 from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
 from ondes.pipelines.separation_constraints import PartRules
+from ondes.pipelines.separation_doubling import doubled_within
 from ondes.pipelines.separation_notes import MixtureNotes, mixed, parted
 from ondes.pipelines.separation_parts import (
     Labels,
@@ -305,7 +306,7 @@ class SeparationPipeline(DiffusionPipeline):
         order = _Order(order.method, order.sampling, rules, order.allow_doubling)
         made = self._labelled(sequence, labels, known, order, progress)
         _explain(made.broken[0], sequence, rules, parts)
-        return _result(score, notes, sequence, parts, labels, known, made, self._least_doubling(order))
+        return _result(score, notes, sequence, parts, labels, known, made, rules, self._least_doubling(order))
 
     def _least_doubling(self, order: _Order) -> float:
         return float(self.config["doubling_probability"]) if order.allow_doubling else np.inf
@@ -455,6 +456,7 @@ def _result(
     labels: Labels,
     known: Int64[np.ndarray, " notes"],
     made: Labelling,
+    rules: PartRules,
     least_doubling: float,
 ) -> Separation:
     """Labels by part instead of by hand, in the order of the score's notes; and the scores."""
@@ -468,9 +470,13 @@ def _result(
     found[:, sequence.index] = owner[made.labels]
     confidences = np.take_along_axis(probability, found[..., None], 2)[..., 0]
     confidences[:, known >= 0] = 1.0
-    doubled = probability >= least_doubling
-    np.put_along_axis(doubled, found[..., None], values=False, axis=2)
-    doubled[:, known >= 0] = False
+    doubled = np.zeros(probability.shape, np.bool_)
+    free = known[sequence.index] < 0
+    for row in range(alternatives if least_doubling <= 1 else 0):
+        wishes = np.where(free[:, None], probability[row, sequence.index], 0.0) >= least_doubling
+        doubled[row, sequence.index] = doubled_within(
+            rules, sequence, labels, made.labels[row], made.probability[row], wishes
+        )
     scores = [
         parted(
             score, notes, [np.flatnonzero((row == part) | also[:, part]) for part in range(len(parts))], parts
