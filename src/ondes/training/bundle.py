@@ -7,6 +7,7 @@ statistics of the features among it, stays float32. Loading gives float32 again.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -25,6 +26,7 @@ from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.samplers import make_scheduler
 from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
+from ondes.training.calibration import calibrate
 from ondes.training.composer import load_network
 
 
@@ -101,7 +103,13 @@ def bundle_composer(
 
 
 def bundle_separator(
-    trained: Path, folder: Path, card: dict[str, Any], *, classifier: Path | None = None, **settings: Any
+    trained: Path,
+    folder: Path,
+    card: dict[str, Any],
+    *,
+    classifier: Path | None = None,
+    validation: Path | None = None,
+    **settings: Any,
 ) -> None:
     """Put a trained separator into a folder of the package.
 
@@ -110,13 +118,21 @@ def bundle_separator(
         folder: Of the package.
         card: What to put on the card.
         classifier: The same of a run with the objective "classifier".
+        validation: Note cache on which the temperatures of both are fitted; those in `settings` where None.
         settings: Of `SeparationPipeline`.
     """
-    network = PartLabeller.from_pretrained(trained, low_cpu_mem_usage=False)
+    network = PartLabeller.from_pretrained(trained, low_cpu_mem_usage=False).float().eval()
+    if validation is not None:
+        steps = inspect.signature(SeparationPipeline).parameters["default_steps"].default
+        settings["calibration"] = calibrate(
+            network, validation, steps=int(settings.get("default_steps", steps))
+        )
     parameters = halve(network, torch.float16)
     control = None
     if classifier is not None:
-        control = PartLabeller.from_pretrained(classifier, low_cpu_mem_usage=False)
+        control = PartLabeller.from_pretrained(classifier, low_cpu_mem_usage=False).float().eval()
+        if validation is not None:
+            settings["classifier_calibration"] = calibrate(control, validation, steps=1)
         parameters += halve(control, torch.float16)
     SeparationPipeline(network, control, **settings).save_pretrained(folder)
     for config in sorted(folder.glob("*/config.json")):
@@ -159,6 +175,9 @@ def main() -> None:
     parser.add_argument(
         "--separator-settings", type=json.loads, default={}, help="JSON of the saved pipeline's settings"
     )
+    parser.add_argument(
+        "--separator-validation", type=Path, help="note cache on which the separator is calibrated"
+    )
     choice = parser.parse_args()
     if choice.separator:
         card = json.loads(choice.separator_card.read_text())
@@ -167,6 +186,7 @@ def main() -> None:
             WEIGHTS / "separate-small",
             card,
             classifier=choice.classifier,
+            validation=choice.separator_validation,
             **choice.separator_settings,
         )
     if choice.composer:
