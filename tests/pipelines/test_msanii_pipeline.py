@@ -189,7 +189,7 @@ def test_a_sound_made_longer_holds_itself_bit_for_bit(
     corrected: MsaniiPipeline, samples: int, before_s: float, after_s: float
 ) -> None:
     given = sound(samples)
-    settings = {"steps": 2, "jump_length": 1, "jump_n_sample": 1, "griffin_lim_iterations": 1}
+    settings: dict[str, Any] = {"steps": 2, "jump_length": 1, "jump_n_sample": 1, "griffin_lim_iterations": 1}
     made = corrected.extend(given, before_s=before_s, after_s=after_s, **settings)
     before, after = round(before_s * 8000), round(after_s * 8000)
     assert made.samples.shape == (2, before + samples + after)

@@ -18,7 +18,7 @@ from ondes.sidecar import Output, Source, current_versions, portable_name
 
 if TYPE_CHECKING:
     from ondes.audio import Audio
-    from ondes.pipelines.audio import AudioPipeline
+    from ondes.pipelines.audio_opening import AudioMaker
 
 KEEPING = ("inpaint", "outpaint")
 """Verbs that leave samples of their input as they are."""
@@ -223,21 +223,20 @@ def check_inputs_stay(path: Path, sounds: Iterable[Sound]) -> None:
         raise UserError(f"{path} is the input itself, which is never changed; pass another -o")
 
 
-def load_audio(engine: Engine) -> AudioPipeline:
+def load_audio(engine: Engine) -> AudioMaker:
     """A model that makes audio, after telling torch how many threads it may use.
 
     Raises:
         UserError: If there is no such model or vocoder, or its weights are damaged.
     """
     with waiting(f"Loading {engine.model}"):
-        from ondes.pipelines.audio import AudioPipeline  # noqa: PLC0415
+        from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
 
         use_threads(engine.threads)
-        chosen = {} if engine.vocoder is None else {"vocoder": engine.vocoder}
-        return AudioPipeline.from_pretrained(engine.model, **chosen)
+        return open_audio_pipeline(engine.model, vocoder=engine.vocoder)
 
 
-def run(order: Order, pipeline: AudioPipeline, path: Path) -> Output:
+def run(order: Order, pipeline: AudioMaker, path: Path) -> Output:
     """Make one file, with a progress bar."""
     with rendering.timed() as elapsed_s, playing(order.name) as report:
         made = rendering.write_blocks(_blocks(order, pipeline, report), path, encoding=order.encoding)
@@ -245,7 +244,7 @@ def run(order: Order, pipeline: AudioPipeline, path: Path) -> Output:
     return made
 
 
-def _blocks(order: Order, pipeline: AudioPipeline, report: Callable[[float, float], None]) -> Iterator[Audio]:
+def _blocks(order: Order, pipeline: AudioMaker, report: Callable[[float, float], None]) -> Iterator[Audio]:
     """The music block after block where it is new, and at once where a sound is edited."""
     if not order.sounds:
         yield from pipeline.stream(progress=report, **order.choices)
@@ -254,9 +253,7 @@ def _blocks(order: Order, pipeline: AudioPipeline, report: Callable[[float, floa
     yield verb(*(sound.path for sound in order.sounds), progress=report, **order.choices)
 
 
-def _describe(
-    order: Order, made: Output, folder: Path, engine: Engine, pipeline: AudioPipeline
-) -> AudioRecord:
+def _describe(order: Order, made: Output, folder: Path, engine: Engine, pipeline: AudioMaker) -> AudioRecord:
     """How a file in `folder` was made."""
     import torch  # noqa: PLC0415
 

@@ -204,16 +204,9 @@ def _rival(name: str, duration_s: float, seed: int) -> Callable[[int], Audio]:
 
 def open_audio_model(name: str) -> Any:
     """A model of audio of either kind, as its model_index.json says."""
-    import json  # noqa: PLC0415
+    from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
 
-    from ondes.pipelines.audio import AudioPipeline  # noqa: PLC0415
-
-    index = Path(name) / "model_index.json"
-    if index.is_file() and json.loads(index.read_text()).get("_class_name") == "MsaniiPipeline":
-        from ondes.pipelines.msanii import MsaniiPipeline  # noqa: PLC0415
-
-        return MsaniiPipeline.from_pretrained(name)
-    return AudioPipeline.from_pretrained(name)
+    return open_audio_pipeline(name)
 
 
 def _embeddings(names: list[str], weights: str | None) -> list[Embedding]:

@@ -21,6 +21,7 @@ class Layout(StrEnum):
     PORT = "port"
     KERAS = "keras"
     MIXTURE2MUSIC = "mixture2music"
+    MSANII = "msanii"
 
 
 SourceArgument = Annotated[
@@ -28,7 +29,8 @@ SourceArgument = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Folder or Hub id in the layout of google/music-spectrogram-diffusion, T5X checkpoint folder, PaddleNLP "
-        "folder, Lightning .ckpt of the PyTorch port or of Mixture2Music, or .h5 weights of Diffusion-Music-Composer.",
+        "folder, Lightning .ckpt of the PyTorch port or of Mixture2Music, .h5 weights of Diffusion-Music-Composer, or "
+        "Msanii's msanii.pt.",
         show_default=False,
     ),
 ]
@@ -67,6 +69,13 @@ DecoderOption = Annotated[
         show_default=False,
     ),
 ]
+CompatOption = Annotated[
+    bool,
+    typer.Option(
+        "--compat",
+        help="Keep the arithmetic of the original program exactly, faults included (Msanii).",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -84,13 +93,19 @@ def import_(
     duration_range: DurationOption = None,
     delta_range: DeltaOption = None,
     decoder: DecoderOption = None,
+    compat: CompatOption = False,
 ) -> None:
     """Turn a published model into a folder that every command takes with --model.
 
-    Models of Spectrogram Diffusion, which plays scores, of Diffusion-Music-Composer, which writes them, and of
-    Mixture2Music, which separates them. Nothing in the source is run: pickles are read as data. The hashes of what was
-    read are kept in source.json.
+    Models of Spectrogram Diffusion, which plays scores, of Diffusion-Music-Composer, which writes them, of
+    Mixture2Music, which separates them, and of Msanii, which makes audio. Nothing in the source is run: pickles are
+    read as data. The hashes of what was read are kept in source.json.
     """
+    if layout == Layout.MSANII or (layout is None and source.lower().endswith(".pt")):
+        _import_msanii(source, output, compat=compat)
+        return
+    if compat:
+        raise UserError(f"{source} is no .pt file of Msanii, the only model with --compat; leave it out")
     typed = {"file": statistics, "pitch": pitch_range, "duration": duration_range, "delta": delta_range}
     if layout == Layout.KERAS or (layout is None and source.lower().endswith((".h5", ".hdf5"))):
         _import_keras(source, output, typed)
@@ -122,6 +137,15 @@ def _import_keras(source: str, output: Path, typed: dict[str, Any]) -> None:
     with waiting(f"reading {source}"):
         import_dmc(source, output, TypedStatistics(**typed))
     say(f"{output}: imported from the layout 'keras'; it writes music with ondes.pipelines.dmc.DmcPipeline")
+
+
+def _import_msanii(source: str, output: Path, *, compat: bool) -> None:
+    """Turn the checkpoint of Msanii into a model."""
+    from ondes.pipelines.msanii_exchange import import_msanii  # noqa: PLC0415
+
+    with waiting(f"reading {source}"):
+        import_msanii(source, output, compat=compat)
+    say(f"{output}: imported from the layout 'msanii'; make music with it: 'ondes generate --model {output}'")
 
 
 def _imported_mixture2music(source: str, output: Path, layout: Layout | None, decoder: Path | None) -> bool:
