@@ -1,7 +1,7 @@
 """Puts trained models into the package: `python -m ondes.training.bundle`.
 
-Matrices are stored as bfloat16, those of composers and separators as float16, half the size; everything else, the
-statistics of the features among it, stays float32. Loading gives float32 again.
+Matrices are stored as bfloat16, those of composers, separators and audio models as float16, half the size; everything
+else, the statistics of the features among it, stays float32. Loading gives float32 again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import inspect
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from diffusers.models.modeling_utils import ModelMixin
 
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.models.framed_vocoder import FramedVocoder
+from ondes.models.mel_unet import MelUNet
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.part_labeller import PartLabeller
 from ondes.models.vocoder import Vocoder
+from ondes.pipelines.audio import AudioPipeline
 from ondes.pipelines.bundled import WEIGHTS, write_checksums
 from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.samplers import make_scheduler
@@ -28,6 +31,9 @@ from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
 from ondes.training.calibration import calibrate
 from ondes.training.composer import load_network
+
+NO_VOCODER = Vocoder(width=8, hidden=8, blocks=1)
+"""Stands for the vocoder where a pipeline must have one but none is to be saved."""
 
 
 def halve(model: ModelMixin, dtype: torch.dtype = torch.bfloat16) -> int:
@@ -50,10 +56,9 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
-def bundle_vocoder(
-    kind: type[Vocoder] | type[FramedVocoder], trained: Path, folder: Path, card: dict[str, Any]
-) -> None:
-    """Put a trained vocoder into a folder of the package."""
+def bundle_vocoder(trained: Path, folder: Path, card: dict[str, Any]) -> None:
+    """Put a trained vocoder, at 44.1 or 16 kHz, into a folder of the package."""
+    kind = FramedVocoder if _class_name(trained) == FramedVocoder.__name__ else Vocoder
     model = kind.from_pretrained(trained, low_cpu_mem_usage=False)
     parameters = halve(model)
     model.save_pretrained(folder)
@@ -62,18 +67,52 @@ def bundle_vocoder(
     write_card(folder, {"kind": "vocoder", "parameters": parameters, **card})
 
 
+def _class_name(folder: Path) -> str:
+    return str(json.loads((folder / "config.json").read_text())["_class_name"])
+
+
 def bundle_synthesiser(
-    trained: Path, folder: Path, card: dict[str, Any], *, sampler: str, **settings: Any
+    trained: Path, folder: Path, card: dict[str, Any], *, sampler: str = "euler", **settings: Any
 ) -> None:
-    """Put a trained denoiser into a folder of the package; its vocoder is bundled by itself."""
+    """Put a trained denoiser into a folder of the package; its vocoder is bundled by itself.
+
+    Args:
+        trained: Model folder of a run of `ondes train synth`.
+        folder: Of the package.
+        card: What to put on the card.
+        sampler: Of the saved pipeline.
+        settings: Of `SynthesisPipeline`.
+    """
     model = NoteDenoiser.from_pretrained(trained, low_cpu_mem_usage=False)
     parameters = halve(model)
-    vocoder = Vocoder(width=8, hidden=8, blocks=1)
-    SynthesisPipeline(model, vocoder, make_scheduler(sampler), **settings).save_pretrained(folder)
+    SynthesisPipeline(model, NO_VOCODER, make_scheduler(sampler), **settings).save_pretrained(folder)
+    _finish(folder, "denoiser", {"kind": "synthesiser", "parameters": parameters, **card})
+
+
+def bundle_audio(
+    trained: Path, folder: Path, card: dict[str, Any], *, sampler: str = "euler", **settings: Any
+) -> None:
+    """Put a trained audio model into a folder of the package; its vocoder is bundled by itself.
+
+    Args:
+        trained: Model folder of a run of `ondes train audio`.
+        folder: Of the package.
+        card: What to put on the card.
+        sampler: Of the saved pipeline.
+        settings: Of `AudioPipeline`.
+    """
+    model = MelUNet.from_pretrained(trained, low_cpu_mem_usage=False)
+    parameters = halve(model, torch.float16)
+    AudioPipeline(model, NO_VOCODER, make_scheduler(sampler), **settings).save_pretrained(folder)
+    _finish(folder, "network", {"kind": "audio", "parameters": parameters, **card})
+
+
+def _finish(folder: Path, network: str, card: dict[str, Any]) -> None:
+    """Leave the stand-in of the vocoder out, and write checksums and card."""
     shutil.rmtree(folder / "vocoder")
-    forget_origin(folder / "denoiser" / "config.json")
+    forget_origin(folder / network / "config.json")
     write_checksums(folder)
-    write_card(folder, {"kind": "synthesiser", "parameters": parameters, **card})
+    write_card(folder, card)
 
 
 def bundle_composer(
@@ -141,67 +180,37 @@ def bundle_separator(
     write_card(folder, {"kind": "separator", "parameters": parameters, **card})
 
 
-def main() -> None:
-    """Bundle what the options name."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--denoiser", type=Path, help="model folder of a run of 'ondes train synth'")
-    parser.add_argument("--vocoder", type=Path, help="model folder of a run of 'ondes train vocoder'")
+KINDS: dict[str, tuple[Callable[..., None], str]] = {
+    "synthesiser": (bundle_synthesiser, "synth-small"),
+    "vocoder": (bundle_vocoder, "vocoder-small"),
+    "vocoder-16k": (bundle_vocoder, "vocoder-16k-small"),
+    "composer": (bundle_composer, "compose-small"),
+    "separator": (bundle_separator, "separate-small"),
+    "audio": (bundle_audio, "audio-small"),
+}
+"""How each kind of model is put into the package, and what it is called there."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Bundle what the words of the command line name."""
+    parser = argparse.ArgumentParser(prog="python -m ondes.training.bundle", description=__doc__)
+    parser.add_argument("kind", choices=KINDS, help="what it is")
+    parser.add_argument("trained", type=Path, help="model folder of a run of 'ondes train'")
+    parser.add_argument("--card", type=Path, required=True, help="JSON to put on the model's card")
     parser.add_argument(
-        "--framed-vocoder", type=Path, help="the same of one at 16 kHz (configs/vocoder_16k_small.yaml)"
-    )
-    parser.add_argument("--sampler", default="euler", help="sampler of the saved pipeline")
-    parser.add_argument(
-        "--temperature", type=float, default=1.0, help="default temperature of the saved pipeline"
-    )
-    parser.add_argument(
-        "--gain-db", type=float, default=0.0, help="loudness correction of the saved pipeline"
-    )
-    parser.add_argument("--synth-card", type=Path, help="JSON to put on the synthesiser's card")
-    parser.add_argument("--vocoder-card", type=Path, help="JSON to put on the vocoder's card")
-    parser.add_argument("--framed-vocoder-card", type=Path, help="JSON to put on the 16 kHz vocoder's card")
-    parser.add_argument(
-        "--composer", type=Path, help="model folder of a run of 'ondes train compose', or a saved pipeline"
-    )
-    parser.add_argument("--composer-card", type=Path, help="JSON to put on the composer's card")
-    parser.add_argument(
-        "--composer-settings",
+        "--settings",
         type=json.loads,
         default={},
-        help="JSON of the saved pipeline's settings, 'scheduler' with those of its scheduler",
+        help="JSON of the saved pipeline's settings, such as default_steps, gain_db or sampler",
     )
-    parser.add_argument("--separator", type=Path, help="model folder of a run of 'ondes train separate'")
-    parser.add_argument("--classifier", type=Path, help="the same of one with the objective 'classifier'")
-    parser.add_argument("--separator-card", type=Path, help="JSON to put on the separator's card")
-    parser.add_argument(
-        "--separator-settings", type=json.loads, default={}, help="JSON of the saved pipeline's settings"
-    )
-    parser.add_argument(
-        "--separator-validation", type=Path, help="note cache on which the separator is calibrated"
-    )
-    choice = parser.parse_args()
-    if choice.separator:
-        card = json.loads(choice.separator_card.read_text())
-        bundle_separator(
-            choice.separator,
-            WEIGHTS / "separate-small",
-            card,
-            classifier=choice.classifier,
-            validation=choice.separator_validation,
-            **choice.separator_settings,
-        )
-    if choice.composer:
-        card = json.loads(choice.composer_card.read_text())
-        bundle_composer(choice.composer, WEIGHTS / "compose-small", card, **choice.composer_settings)
-    if choice.denoiser:
-        card = json.loads(choice.synth_card.read_text())
-        settings = {"default_temperature": choice.temperature, "gain_db": choice.gain_db}
-        bundle_synthesiser(choice.denoiser, WEIGHTS / "synth-small", card, sampler=choice.sampler, **settings)
-    if choice.vocoder:
-        card = json.loads(choice.vocoder_card.read_text())
-        bundle_vocoder(Vocoder, choice.vocoder, WEIGHTS / "vocoder-small", card)
-    if choice.framed_vocoder:
-        card = json.loads(choice.framed_vocoder_card.read_text())
-        bundle_vocoder(FramedVocoder, choice.framed_vocoder, WEIGHTS / "vocoder-16k-small", card)
+    parser.add_argument("--classifier", type=Path, help="of separators: a run with that objective")
+    parser.add_argument("--validation", type=Path, help="of separators: note cache to calibrate them on")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the bundled models")
+    chosen = parser.parse_args(arguments)
+    bundle, name = KINDS[chosen.kind]
+    more = {key: value for key in ("classifier", "validation") if (value := getattr(chosen, key))}
+    card = json.loads(chosen.card.read_text())
+    bundle(chosen.trained, chosen.weights / name, card, **chosen.settings, **more)
 
 
 if __name__ == "__main__":
