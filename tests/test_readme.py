@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 import typer
 
+from ondes.audio import Audio
 from ondes.cli.audio_record import AudioRecord
 from ondes.cli.main import build_app
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
 from ondes.sidecar import Sidecar
-from tiny_model import save_tiny_composer, save_tiny_model, save_tiny_published_composer, save_tiny_separator
+from tiny_model import (
+    save_tiny_audio,
+    save_tiny_composer,
+    save_tiny_model,
+    save_tiny_published_composer,
+    save_tiny_separator,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,6 +66,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A short song in the current folder, and tiny models under the bundled names."""
     page = Page("Piano")
     page.note(0, 60, 0.5, 80)
+    Audio.silence(3.0, sample_rate_hz=22_050).write(tmp_path / "take.wav")
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
     model = save_tiny_model(tmp_path / "weights" / "synth-small")
     (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
@@ -66,6 +74,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
     separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
     (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
+    audio = save_tiny_audio(tmp_path / "weights" / "audio-small")
+    (audio / "card.json").write_text(json.dumps({"kind": "audio"}))
     save_tiny_published_composer(tmp_path / "runs" / "compose_dmc" / "model")
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
@@ -76,7 +86,11 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_python_blocks_run(page: Path, shelf: Path) -> None:
     for block in _blocks(page, "python"):
         exec(compile(block, str(page), "exec"), {})
-        assert [*shelf.glob("song.[wf]*"), *shelf.glob("piece*.mid"), *shelf.glob("parts.mid")]
+        assert [
+            *shelf.glob("song.[wf]*"),
+            *shelf.glob("piece*.[mw]*"),
+            *shelf.glob("parts.mid"),
+        ]
 
 
 @pytest.mark.parametrize("words", _shell_words(), ids=" ".join)

@@ -19,6 +19,10 @@ STEER_FRAMES = TONE_KNOT_FRAMES
 """Frames over which phases are turned from what they must be at a join to what the vocoder would have them be. A turn
 by half a period over so many moves a tone by 0.9 Hz."""
 
+LEAST_MAGNITUDE = 1e-2
+MOST_GAIN = 2.0
+"""Bins of -80 dB or less are as good as silent, and none is moved by more than two nepers, 17 dB."""
+
 TOUCHING_FRAMES = 3
 """Frames whose windows reach over a join."""
 
@@ -155,9 +159,9 @@ class _JoinedStream:
         else:
             phasors = vocoder.integrate(predictions, self.phasors)
         self.phasors = phasors[..., -1]
-        spectrum = vocoder.spectrum(predictions, phasors, start_frame=start + 1)[0]
+        spectrum = vocoder.spectrum(predictions, phasors, start_frame=start)[0]
         if start == -1 and self.before is not None:
-            self.turn = (self.before.spectrum[..., -1] * spectrum[..., 0].conj()).angle()
+            self.turn = _difference(self.before.spectrum[..., -1], spectrum[..., 0])
             spectrum = spectrum[..., 1:]
         kept = max(self.first, stop - reach)
         self.mel, self.first, self.done = self.mel[..., kept - self.first :], kept, stop
@@ -179,15 +183,21 @@ class _JoinedStream:
             count = max(0, self.waiting.shape[-1] - STEER_FRAMES - 1)
             ready, self.waiting = self.waiting[..., :count], self.waiting[..., count:]
             return self.overlap.push(ready) if count else ready.real[:, 0]
-        turn = (self.after.spectrum[..., 0] * self.waiting[..., -1].conj()).angle()
+        turn = _difference(self.after.spectrum[..., 0], self.waiting[..., -1])
         ready = self.waiting[..., :-1]
         away = torch.arange(ready.shape[-1], 0, -1)
         return self.overlap.push(ready * _turned(turn, away, self.frames))
 
 
+def _difference(wanted: Tensor, made: Tensor) -> Tensor:
+    """Logarithm of what bins of a frame are to be multiplied with to be those that are wanted, up to a limit."""
+    louder = ((wanted.abs() + LEAST_MAGNITUDE) / (made.abs() + LEAST_MAGNITUDE)).log()
+    limit = MOST_GAIN
+    return torch.complex(louder.clamp(-limit, limit), (wanted * made.conj()).angle())
+
+
 def _turned(turn: Tensor, away: Tensor, frames: int) -> Tensor:
-    """Phasors that turn frames by an angle of each bin, the less the farther away they are from a join."""
+    """Factors that bring frames to what is wanted at a join, the less the farther away they are from it."""
     reach = min(STEER_FRAMES, frames) + 1
     share = (1 + torch.cos(math.pi * (away / reach).clamp(max=1))) / 2
-    angles = turn[..., None] * share.to(turn.device)
-    return torch.polar(torch.ones_like(angles), angles)
+    return (turn[..., None] * share.to(turn.device)).exp()

@@ -145,7 +145,8 @@ def lengthened(
     length = before + own + after
     advice = "make it longer piece by piece"
     check_memory(length / rate_hz, rate_hz, channels=audio.channels, copies=3, advice=advice)
-    regions = [Region(0, before)] * (before > 0) + [Region(before + own, length)] * (after > 0)
+    edges = ((0, before), (before + own, length))
+    regions = [Region(start, stop) for start, stop in edges if start < stop]
     return _filled(pipeline, Canvas(audio, offset=before, length=length, regions=regions), maker, progress)
 
 
