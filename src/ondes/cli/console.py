@@ -87,8 +87,9 @@ def counting_notes(label: str) -> Iterator[Report]:
         yield report
 
 
-def _music_progress() -> Progress:
-    """Label, bar, music made so far, and the estimated time left."""
+@contextmanager
+def _music_progress() -> Iterator[Progress]:
+    """Label, bar, music made so far, and the estimated time left; nothing stays of it where the work fails."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns: list[Any] = [
@@ -97,7 +98,14 @@ def _music_progress() -> Progress:
         TextColumn("{task.fields[music]}"),
         TimeRemainingColumn(elapsed_when_finished=True),
     ]
-    return Progress(*columns, console=console())
+    with Progress(*columns, console=console()) as progress:
+        try:
+            yield progress
+        except BaseException:
+            progress.live.transient = True
+            progress.live.stop()
+            progress.disable = True  # its own way to stop prints an empty line
+            raise
 
 
 @contextmanager
