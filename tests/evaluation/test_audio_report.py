@@ -26,7 +26,7 @@ from ondes.evaluation.mel_statistics import MelStatistics
 from ondes.evaluation.spectra import log_mel
 
 HZ = 44_100
-SECONDS = 8.0
+SECONDS = 6.5
 
 
 def tune(seed: int, seconds: float = SECONDS, *, sides: float = 0.5, level: float = 0.1) -> Audio:
@@ -42,8 +42,7 @@ def tune(seed: int, seconds: float = SECONDS, *, sides: float = 0.5, level: floa
     return Audio(mono + sides * noise, HZ)
 
 
-CLIPS = [Clip(f"piece {index}", 0.0, tune(index)) for index in range(8)]
-BY_SOUND = {clip.audio.samples[:, HZ * 4].tobytes(): clip for clip in CLIPS}
+CLIPS = [Clip(f"piece {index}", 0.0, tune(index)) for index in range(6)]
 
 
 def careless(audio: Audio, start_s: float, stop_s: float, _: int) -> Audio:
@@ -59,9 +58,7 @@ def careless(audio: Audio, start_s: float, stop_s: float, _: int) -> Audio:
 def reports() -> dict[str, AudioReport]:
     """A subject that gives back what was there, and one that does everything wrong."""
     real, other = deal(CLIPS)
-    training = [log_mel(tune(seed, 6.0)) for seed in (100, 101)]
-    whole = {round(clip.audio.duration_s / 2 * HZ): clip.audio for clip in other}
-    assert len(whole) == 1
+    training = [log_mel(tune(seed)) for seed in (100, 101)]
 
     def restored(kept: Audio, before_s: float, after_s: float, _: int) -> Audio:
         taken = round(before_s * HZ)
@@ -83,7 +80,7 @@ def reports() -> dict[str, AudioReport]:
             joins_s=lambda seconds: np.arange(1.0, seconds - 1, 0.7),
         ),
         "careless": AudioSubject(
-            generate=lambda seconds, seed: Audio(0.1 * 0.2**seed * tune(100 + seed % 2, seconds).samples, HZ),
+            generate=lambda seconds, seed: Audio(0.25**seed * tune(100 + seed % 2, seconds).samples, HZ),
             inpaint=careless,
             outpaint=clumsy,
         ),
@@ -131,7 +128,7 @@ def test_a_careless_editor_misses(reports: dict[str, AudioReport]):
         "largest change outside the regions | inpainting",
         "largest change outside the regions | outpainting",
         "seam score, jump | inpainting",
-        "loudness spread of 4, LU | ours",
+        "loudness spread of 3, LU | ours",
         "log-mel distance less that of a baseline | gaps | linear fade",
         "distance to the nearest training stretch, smallest",
     )
@@ -163,7 +160,7 @@ def test_the_report_is_written_with_pictures_and_sounds(reports: dict[str, Audio
     assert all(path.stat().st_size for path in paths)
     told = json.loads((tmp_path / "audio_report.json").read_text())
     assert {row["gate"] for row in told["rows"]} >= {str(GATES["seam"]), str(GATES["outside"])}
-    assert len(told["clips"][REAL]) == 4
+    assert len(told["clips"][REAL]) == 3
     text = (tmp_path / "audio_report.md").read_text()
     assert "![spectrograms](spectrograms.png)" in text
     assert "| largest change outside the regions | inpainting | the recording | 0.000 | ≤ 0 | pass |" in text
@@ -180,9 +177,9 @@ def test_halves_share_no_source():
 def test_shuffled_audio_keeps_its_quarters_and_noise_its_power():
     audio = CLIPS[0].audio
     length = HZ // 4
-    quarters = {audio.samples[:, k * length : (k + 1) * length].tobytes() for k in range(32)}
+    quarters = {audio.samples[:, k * length : (k + 1) * length].tobytes() for k in range(26)}
     mixed = shuffled(audio, 1).samples
-    assert {mixed[:, k * length : (k + 1) * length].tobytes() for k in range(32)} == quarters
+    assert {mixed[:, k * length : (k + 1) * length].tobytes() for k in range(26)} == quarters
     assert not np.array_equal(mixed, audio.samples)
     power = np.sqrt(np.mean(audio.samples**2))
     assert np.std(noise_like(audio, 0).samples) == pytest.approx(power, rel=0.01)

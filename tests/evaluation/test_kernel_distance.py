@@ -28,14 +28,14 @@ def test_with_one_vector_a_recording_it_is_kid():
 
 def test_the_gaussian_distance_of_two_normals_is_its_closed_form():
     random = np.random.default_rng(1)
-    shift, bandwidth, dimension, count = 1.0, 1.5, 2, 1500
+    shift, bandwidth, dimension, count = 1.0, 1.5, 2, 600
     made = random.normal(size=(count, dimension))
     real = random.normal(size=(count, dimension)) + np.array([shift, 0.0])
     found = Similarities.of(alone(made), alone(real), gaussian_kernel(bandwidth)).distance()[0]
     # E k(x, y) of N(0, 1) and N(m, 1): (s² / (s² + 2))^(d / 2) exp(-|m|² / 2 (s² + 2)).
     scale = bandwidth**2 + 2
     expected = 2 * (bandwidth**2 / scale) ** (dimension / 2) * (1 - np.exp(-(shift**2) / (2 * scale)))
-    assert found == pytest.approx(expected, abs=0.01)
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_sets_of_one_kind_are_no_apart_on_average():

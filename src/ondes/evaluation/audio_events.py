@@ -36,9 +36,14 @@ SILENT_POWER = 1e-6
 
 
 def onset_times_s(audio: Audio) -> Float64[np.ndarray, " onsets"]:
-    """Where something begins: peaks of the mean rise of the mel bands that stand out from their surroundings."""
+    """Where something begins in a recording; see `rising_times_s`."""
+    return rising_times_s(log_mel(audio))
+
+
+def rising_times_s(spectrogram: Float[np.ndarray, "channels bands frames"]) -> Float64[np.ndarray, " onsets"]:
+    """Peaks of the mean rise of the bands of a log-mel that stand out from their surroundings."""
     ndimage = require("scipy.ndimage")
-    level = np.maximum(log_mel(audio).max(axis=0), LIFT)
+    level = np.maximum(spectrogram.max(axis=0), LIFT)
     rise = np.zeros(level.shape[1])
     rise[2:] = np.maximum(level[:, 2:] - level[:, :-2], 0.0).mean(axis=0)
     rise[-EDGE_FRAMES:] = 0.0

@@ -13,7 +13,7 @@ from ondes.evaluation.audio_events import (
     OnsetCounts,
     chroma,
     chroma_agreement,
-    onset_times_s,
+    rising_times_s,
     shared_onsets,
 )
 from ondes.evaluation.extras import require
@@ -96,7 +96,7 @@ def fit_of(true: Audio, filled: Audio, start_s: float, stop_s: float) -> Fit:
     inside = (np.arange(frames) + 0.5) * true.duration_s / frames
     inside = (inside >= start_s) & (inside < stop_s)
     apart = float(np.abs(levels[0] - levels[1])[..., inside].mean())
-    onsets = [onset_times_s(audio) for audio in (true, filled)]
+    onsets = [rising_times_s(level) for level in levels]
     within = [times[(times >= start_s) & (times < stop_s)] for times in onsets]
     first, last = _samples(true, start_s, stop_s)
     classes = [chroma(Audio(audio.samples[:, first:last], audio.sample_rate_hz)) for audio in (true, filled)]

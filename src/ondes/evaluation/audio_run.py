@@ -13,7 +13,7 @@ from ondes.audio import Audio
 from ondes.evaluation.audio_clips import Clip
 from ondes.evaluation.audio_gaps import BASELINES, Fit, fit_of, largest_change_outside, silence
 from ondes.evaluation.audio_neighbours import QUERY_HOP, TRAINING_HOP, nearest_distances, stretches
-from ondes.evaluation.audio_seams import Measure, SeamPoints, seam_points
+from ondes.evaluation.audio_seams import Measure, SeamPoints, music_onsets_s, seam_points
 from ondes.evaluation.embeddings import Embedding
 from ondes.evaluation.listening import fit
 from ondes.evaluation.loudness import channel_coherence, loudness_lufs
@@ -105,9 +105,10 @@ class Edits:
 
     def add_seams(self, edited: Audio, original: Audio, borders_s: Sequence[float]) -> None:
         """Look at the borders, edited and not."""
-        for measure in MEASURES:
-            for found, audio in ((self.seams, edited), (self.control, original)):
-                points = seam_points(audio, borders_s, original=original, measure=measure)
+        for found, audio in ((self.seams, edited), (self.control, original)):
+            onsets_s = music_onsets_s(audio, original, borders_s)
+            for measure in MEASURES:
+                points = seam_points(audio, borders_s, onsets_s=onsets_s, measure=measure)
                 found.setdefault(measure, []).append(points)
 
 

@@ -44,44 +44,54 @@ class SeamPoints:
     elsewhere: Float64[np.ndarray, " points"]
 
 
+def music_onsets_s(
+    audio: Audio, original: Audio, borders_s: Sequence[float] | np.ndarray
+) -> Float64[np.ndarray, " onsets"]:
+    """Onsets that are no seams: those of the original, everywhere, and those of the edit away from its borders.
+
+    An onset that editing made at a border is a seam.
+
+    Args:
+        audio: The edited recording.
+        original: What it was before, on the same time axis.
+        borders_s: Where made sound and kept sound meet.
+    """
+    own_s = onset_times_s(audio)
+    own_s = own_s[_distance(own_s, np.asarray(borders_s, float)) > ONSET_GUARD_S]
+    return np.concatenate([own_s, onset_times_s(original)])
+
+
 def seam_points(
     audio: Audio,
     borders_s: Sequence[float] | np.ndarray,
     *,
-    original: Audio | None = None,
+    onsets_s: np.ndarray | None = None,
     measure: Measure = "flux",
 ) -> SeamPoints:
     """What an edited recording does at its borders and elsewhere, onsets left out.
 
     At a point counts the largest value of the frames or samples around that touch it, whether there is a border or not.
-    Onsets are those of the original, everywhere, and those of the edited recording away from its borders: an onset that
-    editing made at a border is a seam.
 
     Args:
         audio: The edited recording.
         borders_s: Where made sound and kept sound meet.
-        original: What it was before, on the same time axis. Without it nothing is left out: who knows which onsets are
-            the music's own?
+        onsets_s: What is left out, see `music_onsets_s`; nothing where None.
         measure: "flux", see `spectral_flux`, or "jump", see `relative_steps`.
     """
     borders = np.asarray(borders_s, float)
+    onsets = np.zeros(0) if onsets_s is None else onsets_s
     if measure == "flux":
         values, rate_hz, reach = spectral_flux(audio), audio.sample_rate_hz / HOP_SAMPLES, FLUX_REACH
     else:
         values, rate_hz, reach = relative_steps(audio), float(audio.sample_rate_hz), JUMP_REACH_SAMPLES
-    onsets_s = np.zeros(0)
-    if original is not None:
-        own_s = onset_times_s(audio)
-        own_s = own_s[_distance(own_s, borders) > ONSET_GUARD_S]
-        onsets_s = np.concatenate([own_s, onset_times_s(original)])
     largest = require("scipy.ndimage").maximum_filter1d(values, 2 * reach + 1, mode="nearest")
     points = np.round(borders * rate_hz).astype(int)
     inside = (points > reach) & (points < len(values) - reach)
-    quiet = _distance(borders, onsets_s) > ONSET_GUARD_S
+    quiet = _distance(borders, onsets) > ONSET_GUARD_S
     free = np.arange(2 * reach, len(values) - 2 * reach)
     free_s = free / rate_hz
     free = free[
-        (_distance(free_s, borders) > 2 * reach / rate_hz) & (_distance(free_s, onsets_s) > ONSET_GUARD_S)
+        (_distance(free_s, borders) > 2 * reach / rate_hz) & (_distance(free_s, onsets) > ONSET_GUARD_S)
     ]
     free = free[:: max(len(free) // MOST_ELSEWHERE, 1)]
     return SeamPoints(largest[points[inside & quiet]], largest[free])

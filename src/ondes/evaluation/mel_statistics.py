@@ -19,6 +19,8 @@ JOINED_BANDS = 4
 """Neighbouring mel bands whose mean is taken."""
 QUIETEST = -9.0
 """Softer bands (ln magnitude) count as this soft, so that what nobody hears does not decide."""
+USUAL, SPREAD = -6.0, 2.5
+"""About the mean and deviation of music (ln magnitude), which become 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class MelStatistics:
 
     def __call__(self, audio: Audio) -> Float[np.ndarray, "patches 96"]:
         """Vectors of each whole second, of the beginning where there is none."""
-        level = np.maximum(log_mel(audio), QUIETEST)
+        level = (np.maximum(log_mel(audio), QUIETEST) - USUAL) / SPREAD
         bands = level.reshape(2, -1, JOINED_BANDS, level.shape[-1]).mean(axis=2)
         mid, side = bands.mean(axis=0), (bands[0] - bands[1]) / 2
         length = min(PATCH_FRAMES, level.shape[-1])
