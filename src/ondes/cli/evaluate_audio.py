@@ -127,7 +127,7 @@ def evaluate_audio_model(
     use_threads(threads)
     embeddings = _embeddings(embedding or ["musicnn"], embedding_weights)
     subject, about = audio_subject(model, steps)
-    rivals = {f"rival {name}": _rival(name, sizes["seconds"], seed) for name in rival or ()}
+    rivals = {f"rival {Path(name).name}": _rival(name, sizes["seconds"], seed) for name in rival or ()}
     training = _training_name(data) if train is None else train
     renderer = _renderer([data, *([training] if training else [])], soundfont)
     settings = about | {"data": data, "training set": training or "not given", "seed": seed} | sizes
@@ -156,13 +156,13 @@ def audio_subject(model: str, steps: int | None) -> tuple[AudioSubject, dict[str
     import numpy as np  # noqa: PLC0415
 
     from ondes.evaluation.audio_run import AudioSubject  # noqa: PLC0415
-    from ondes.pipelines.audio import AudioPipeline  # noqa: PLC0415
+    from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
 
-    pipeline: Any = AudioPipeline.from_pretrained(model)
+    pipeline: Any = open_audio_pipeline(model)
     used: dict[str, Any] = {} if steps is None else {"steps": steps}
-    spec = pipeline.network.spec
 
     def joins_s(duration_s: float) -> np.ndarray:
+        spec = pipeline.network.spec
         plan = pipeline.plan(-(-round(duration_s * spec.sample_rate_hz) // spec.hop_samples))
         starts = [
             segment.start for segment in plan if 0 < segment.start / spec.frames_per_second < duration_s
@@ -177,7 +177,7 @@ def audio_subject(model: str, steps: int | None) -> tuple[AudioSubject, dict[str
         outpaint=lambda audio, before_s, after_s, seed: pipeline.outpaint(
             audio, before_s=before_s, after_s=after_s, seed=seed, **used
         ),
-        joins_s=joins_s,
+        joins_s=joins_s if hasattr(pipeline, "plan") else None,
     )
     about = {"model": model, "model_hash": pipeline.model_hash, "steps": steps or pipeline.default_steps}
     return subject, about
@@ -189,24 +189,18 @@ def _rival(name: str, duration_s: float, seed: int) -> Callable[[int], Audio]:
     Raises:
         UserError: If it is neither.
     """
-    from ondes.evaluation.audio_clips import read_clips  # noqa: PLC0415
+    from ondes.evaluation.audio_clips import holds_audio, read_clips  # noqa: PLC0415
+    from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
 
-    if Path(name).is_dir() and not (Path(name) / "model_index.json").is_file():
+    if Path(name).is_dir() and holds_audio(name):
         made = read_clips(name, count=10_000, duration_s=duration_s, renderer=None, seed=seed)
         if not made:
             raise UserError(
                 f"{name} holds no audio of {duration_s:g} s or more; give a model or longer audio"
             )
         return lambda index: made[index % len(made)].audio
-    pipeline = open_audio_model(name)
+    pipeline: Any = open_audio_pipeline(name)
     return lambda index: pipeline.generate(duration_s, seed=seed + index)[0]
-
-
-def open_audio_model(name: str) -> Any:
-    """A model of audio of either kind, as its model_index.json says."""
-    from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
-
-    return open_audio_pipeline(name)
 
 
 def _embeddings(names: list[str], weights: str | None) -> list[Embedding]:

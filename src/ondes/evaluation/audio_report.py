@@ -53,6 +53,7 @@ class AudioReport:
 
     def to_markdown(self) -> str:
         """The whole report."""
+        distances = {f"{kind}, {embedding}" for embedding, kind in self.table.distances}
         sections = [
             f"# Evaluation of {self.settings.get('model', 'a model of audio')}",
             "\n".join(f"* {name}: {value}" for name, value in self.settings.items()),
@@ -68,7 +69,7 @@ class AudioReport:
             "## Everything else",
             markdown_table(
                 ["figure", "of", "against", "value", "gate", "verdict"],
-                [row.cells() for row in self.rows if row.gate is None and "distance," not in row.figure],
+                [row.cells() for row in self.rows if row.gate is None and row.figure not in distances],
             ),
         ]
         return "\n\n".join(sections) + "\n"
