@@ -41,7 +41,12 @@ class Separator:
     def defaults(self) -> dict[str, Any]:
         return {"steps": 8}
 
-    def __call__(self, score: Any, *, n: int, method: str, steps: int | None, **_: Any) -> SimpleNamespace:
+    def has(self, parts: Any) -> bool:
+        return len(parts) == 4
+
+    def __call__(
+        self, score: Any, *, n: int, steps: int | None, method: str = "rolls", **_: Any
+    ) -> SimpleNamespace:
         self.seen.add((method, steps))
         pitch = score.tracks[0].notes.numpy()["pitch"].astype(np.int64)
         labels = np.abs(pitch[:, None] - np.array(MIDDLES)).argmin(1)
@@ -61,6 +66,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Separa
     monkeypatch.setattr(separation_report, "RESAMPLES", 20)
     monkeypatch.setattr(evaluate, "_machine", dict)
     monkeypatch.setattr(evaluate_separation, "load_separator", lambda *_: separator)
+    monkeypatch.setattr(evaluate_separation, "_roll_model", lambda _: separator)
     return tmp_path, separator
 
 
@@ -72,14 +78,26 @@ def test_a_report_is_printed_and_written_with_its_pictures(
     ondes: Ondes, stage: tuple[Path, Separator]
 ) -> None:
     folder, separator = stage
-    chosen = ("--groups", "string quartet, orchestra", "--notes", 64, "-n", 2, "--steps", 7)
+    chosen = (
+        "--groups",
+        "string quartet, orchestra",
+        "--notes",
+        64,
+        "-n",
+        2,
+        "--steps",
+        7,
+        "--roll-model",
+        "x",
+    )
     run = ondes(*words(folder, "-o", folder / "report", *chosen))
     assert run.status == 0, run.err
     assert (folder / "report" / "separation_report.md").read_text(encoding="utf-8") == run.out
-    assert separator.seen == {("diffusion", 7), ("classifier", 7)}
+    assert separator.seen == {("diffusion", 7), ("classifier", 7), ("rolls", 50)}
     assert "the data holds no orchestra" in run.err
     report = json.loads((folder / "report" / "separation_report.json").read_text(encoding="utf-8"))
-    assert report["groups"]["string quartet"]["ours"]["note accuracy"]["value"] == 1.0
+    for name in ("ours", "Mixture2Music"):
+        assert report["groups"]["string quartet"][name]["note accuracy"]["value"] == 1.0
     assert [song["notes"] for song in report["songs"]] == [64, 64, 64]
     assert "no classifier was given" in run.out
     for name in ("confusion.png", "string_quartet.png"):

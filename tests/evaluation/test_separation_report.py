@@ -13,9 +13,17 @@ from separation_pieces import piece
 
 from ondes.errors import UserError
 from ondes.evaluation import separation_report
-from ondes.evaluation.separation_baselines import PartPitches
+from ondes.evaluation.separation_baselines import BASELINES, PartPitches
 from ondes.evaluation.separation_report import SeparationReport
-from ondes.evaluation.separation_run import Separated, Separator, changed_notes, separate_song, separate_songs
+from ondes.evaluation.separation_rows import ROLLS
+from ondes.evaluation.separation_run import (
+    Separated,
+    Separator,
+    changed_notes,
+    not_separated,
+    separate_song,
+    separate_songs,
+)
 from ondes.evaluation.separation_songs import (
     CHORALE,
     ORCHESTRA,
@@ -174,3 +182,14 @@ def test_both_files_say_the_same(good: SeparationReport, tmp_path: Path) -> None
     assert "| violin 1" not in markdown.read_text().split("## Calibration")[1]
     with pytest.raises(UserError):
         good.write(plain)
+
+
+def test_who_has_no_such_parts_has_no_row() -> None:
+    def rolls(score: Any, parts: Any, alternatives: int, seed: int) -> Separated:
+        return not_separated(score, alternatives)
+
+    made = report_of(ours=by_register(0.0), **{ROLLS: rolls})
+    assert made.table.separators_of(QUARTET) == ["ours", *BASELINES]
+    assert ROLLS not in made.table.published
+    assert f"| {ROLLS} |" not in made.to_markdown()
+    assert ROLLS not in made.to_json()["groups"][QUARTET]

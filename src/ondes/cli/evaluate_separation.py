@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ondes.evaluation.separation_run import Separated, Separator
     from ondes.evaluation.separation_songs import Progress, Song
     from ondes.models.part_labeller import PartLabeller
+    from ondes.pipelines.mixture2music import Mixture2MusicPipeline
     from ondes.pipelines.separation import SeparationPipeline
 
 DEFAULT_MODEL = "separate-small"
@@ -26,6 +27,8 @@ QUICK = {"songs": 3, "notes": 1000, "fitted": 30}
 """What `--quick` makes do with; its report says so."""
 FITTED = 100
 """Training songs of each group that baselines are fitted on."""
+ROLL_STEPS = 50
+"""Of the published system, whose own 999 take an hour for a few songs."""
 SHOWN_NOTES = 150
 """Notes of each song in a picture."""
 
@@ -41,6 +44,14 @@ ClassifierOption = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Network of the same size that labels each note by itself. [default: the model's, if it has one]",
+        show_default=False,
+    ),
+]
+RollModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help=f"Mixture2Music beside it, in {ROLL_STEPS} steps, for the kinds of music whose parts it has.",
         show_default=False,
     ),
 ]
@@ -82,6 +93,7 @@ def evaluate_separator(
     *,
     train: TrainOption = "corpus:train",
     classifier: ClassifierOption = None,
+    roll_model: RollModelOption = None,
     groups: GroupsOption = "",
     songs: SongsOption = 1000,
     notes: NotesOption = 1_000_000,
@@ -110,15 +122,17 @@ def evaluate_separator(
         sizes = {name: min(size, QUICK[name]) for name, size in sizes.items()}
     use_threads(threads, usual=SYMBOLIC)
     pipeline = load_separator(model, classifier)
+    published = None if roll_model is None else _roll_model(roll_model)
     settings = {"model": model, "model_hash": pipeline.model_hash, "data": data, "train": train}
     settings |= {"classifier": str(classifier)} if classifier else {}
+    settings |= {"roll model": str(roll_model), "roll steps": ROLL_STEPS} if roll_model else {}
     settings |= {"steps": steps or pipeline.defaults()["steps"], "alternatives": alternatives, "seed": seed}
     settings |= {"songs of a kind at most": sizes["songs"], "notes of a song at most": sizes["notes"]}
     with _progress() as report:
         found, pitches, remarks = _music(entries, known, wanted, sizes, seed, report)
         findings = separate_songs(
             found,
-            separators(pipeline, steps),
+            separators(pipeline, steps, published),
             pitches,
             alternatives=alternatives,
             seed=seed,
@@ -161,10 +175,23 @@ def _network(folder: Path) -> PartLabeller:
         raise UserError(f"{folder} cannot be loaded as a separator's network: {reason(error)}") from error
 
 
-def separators(pipeline: SeparationPipeline, steps: int | None) -> dict[str, Separator]:
-    """Ours, and the classifier, or our network as one if it has none."""
-    from ondes.evaluation.separation_rows import CLASSIFIER, ONE_STEP, OURS  # noqa: PLC0415
-    from ondes.evaluation.separation_run import Separated  # noqa: PLC0415
+def _roll_model(folder: Path) -> Mixture2MusicPipeline:
+    """The published system.
+
+    Raises:
+        UserError: If the folder holds none.
+    """
+    from ondes.pipelines.mixture2music import Mixture2MusicPipeline  # noqa: PLC0415
+
+    return Mixture2MusicPipeline.from_pretrained(folder)
+
+
+def separators(
+    pipeline: SeparationPipeline, steps: int | None, published: Mixture2MusicPipeline | None = None
+) -> dict[str, Separator]:
+    """Ours, the classifier, or our network as one if it has none, and the published system if it is given."""
+    from ondes.evaluation.separation_rows import CLASSIFIER, ONE_STEP, OURS, ROLLS  # noqa: PLC0415
+    from ondes.evaluation.separation_run import Separated, not_separated  # noqa: PLC0415
 
     def by(method: str) -> Separator:
         def separate(score: Any, parts: Any, alternatives: int, seed: int) -> Separated:
@@ -173,8 +200,16 @@ def separators(pipeline: SeparationPipeline, steps: int | None) -> dict[str, Sep
 
         return separate
 
+    def by_rolls(score: Any, parts: Any, alternatives: int, seed: int) -> Separated:
+        assert published is not None
+        if not published.has(parts):
+            return not_separated(score, alternatives)
+        made = published(score, into=parts, n=alternatives, steps=ROLL_STEPS, seed=seed)
+        return Separated(made.labels, made.confidences, made.scores)
+
     other = ONE_STEP if pipeline.classifier is None else CLASSIFIER
-    return {OURS: by("diffusion"), other: by("classifier")}
+    found = {OURS: by("diffusion"), other: by("classifier")}
+    return found if published is None else {**found, ROLLS: by_rolls}
 
 
 def _groups(text: str) -> list[str]:

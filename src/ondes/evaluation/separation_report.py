@@ -94,7 +94,7 @@ class SeparationReport:
             "remarks": self.findings.remarks,
             "rows": [row.to_json() for row in self.rows],
             "groups": {
-                group: {name: self._figures(name, group) for name in table.separators}
+                group: {name: self._figures(name, group) for name in table.separators_of(group)}
                 for group in table.groups
             },
             "calibration": {
@@ -113,7 +113,7 @@ class SeparationReport:
                     "notes": len(song.piece),
                     "right": {
                         name: int(table.part_counts(name, song.group)[place, 0, 0])
-                        for name in table.separators
+                        for name in table.separators_of(song.group)
                     },
                 }
                 for group in table.groups
@@ -155,7 +155,7 @@ class SeparationReport:
             *(f"F1 {role}" for role in roles),
         ]
         rows = []
-        for name in self.table.separators:
+        for name in self.table.separators_of(group):
             counts = self.table.role_counts(name, group).sum(0)
             family = [shown_figure(self.table.by_role(separation.accuracy, name, group))] if by_family else []
             rows.append(
@@ -174,7 +174,7 @@ class SeparationReport:
     def _best(self, group: str) -> str:
         """Accuracies of the best of several alternatives."""
         lines = []
-        for name in self.table.separators:
+        for name in self.table.separators_of(group):
             number = self.table.outcomes(name, group)[0].labels.shape[0]
             if number > 1:
                 counts = self.table.best_counts(name, group).sum(0)

@@ -19,6 +19,7 @@ from ondes.representations.mixture_rolls import STEPS_PER_QUARTER
 
 OURS, CLASSIFIER = "ours", "classifier"
 ONE_STEP = "ours, every note by itself"
+ROLLS = "Mixture2Music"
 LARGEST_CALIBRATION_ERROR = 0.05
 UNKNOWN = Figure(float("nan"), float("nan"), float("nan"))
 PUBLISHED = ("the truth", "everything to the first part", "nothing to anybody")
@@ -51,6 +52,14 @@ class SeparationTable:
     def separators(self) -> list[str]:
         """Ours first, baselines last."""
         return list(self.findings.outcomes)
+
+    def separators_of(self, group: str) -> list[str]:
+        """Those that separated any song of a group."""
+        return [
+            name
+            for name in self.separators
+            if any((one.labels >= 0).any() for one in self.outcomes(name, group))
+        ]
 
     def outcomes(self, name: str, group: str | None = None) -> list[Outcome]:
         """Of a separator, of one group or of all."""
@@ -137,6 +146,8 @@ class SeparationTable:
                 zip(PUBLISHED, (song.true, np.zeros_like(song.true), song.true * 0 - 1), strict=True)
             )
             for name, found in labels.items():
+                if name in self.separators and (found < 0).all():
+                    continue
                 sums[name] = sums.get(name, np.zeros(4)) + _published(song, found)
         return {
             name: (float(one[0] / one[1]), float(one[2] / one[3])) for name, one in sums.items() if one[1] > 0
@@ -144,7 +155,7 @@ class SeparationTable:
 
     def notes_per_second(self, name: str) -> float:
         """Notes separated in a second, all alternatives counted; NaN if nothing was timed."""
-        timed = [one for one in self.outcomes(name) if np.isfinite(one.seconds)]
+        timed = [one for one in self.outcomes(name) if np.isfinite(one.seconds) and (one.labels >= 0).any()]
         seconds = sum(one.seconds for one in timed)
         return sum(one.labels.size for one in timed) / seconds if seconds > 0 else float("nan")
 

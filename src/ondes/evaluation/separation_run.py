@@ -39,6 +39,11 @@ Separator = Callable[["ScoreTick", tuple[PartSpec, ...], int, int], Separated]
 """Mixture, parts, number of alternatives and seed to labels in the order of the mixture's notes, track by track."""
 
 
+def not_separated(score: ScoreTick, alternatives: int) -> Separated:
+    """Nothing, where a separator has no such parts: tables leave it out."""
+    return Separated(np.full((alternatives, score.note_num()), -1, np.int64))
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """A song as separated once.
