@@ -8,6 +8,7 @@ import torch
 
 from ondes.audio import Audio
 from ondes.errors import UserError
+from ondes.pipelines import splicing
 from ondes.pipelines.audio import AudioPipeline
 from ondes.pipelines.audio_editing import Canvas, look_around, merged
 from ondes.representations.mel import MEL, to_log_mel
@@ -21,6 +22,13 @@ RATE_HZ = 44_100
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AudioPipeline:
     """Windows of 64 frames, 0.74 s, and a network in which noise, context, place and style all matter."""
     return AudioPipeline.from_pretrained(save_tiny_audio(tmp_path_factory.mktemp("model") / "tiny"))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions from less, which is enough for three tones."""
+    monkeypatch.setattr(splicing, "PREDICTION_ORDER", 64)
+    monkeypatch.setattr(splicing, "PREDICTION_CONTEXT", 2048)
 
 
 def sound(duration_s: float, rate_hz: int = RATE_HZ, channels: int = 2) -> Audio:
@@ -132,7 +140,9 @@ def test_nothing_to_add_gives_the_sound_back(
     assert pipeline.vary(old, 0.0) is old
 
 
-def test_frames_that_see_no_region_are_known_and_as_they_were() -> None:
+def test_frames_that_see_no_region_are_known_and_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splicing, "PREDICTION_ORDER", 512)
+    monkeypatch.setattr(splicing, "PREDICTION_CONTEXT", 8192)
     old, region = sound(2.0), Region(40_000, 50_000)
     canvas = Canvas(old, offset=0, length=88_200, regions=[region])
     gap = look_around(canvas, 0, spec=MEL, context_frames=64)

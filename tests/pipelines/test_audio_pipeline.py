@@ -116,7 +116,7 @@ def test_style_guidance_and_temperature_change_the_music(pipeline: AudioPipeline
         pipeline.generate(0.2, style=["strings"], guidance_scale=0.0)[0].samples, plain, atol=1e-6
     )
     cold = [pipeline.generate(0.2, temperature=0.0, seed=seed)[0].samples for seed in (0, 1)]
-    assert np.array_equal(*cold)
+    assert np.array_equal(cold[0], cold[1])
 
 
 def test_loudness_is_what_was_asked_for(pipeline: AudioPipeline) -> None:
@@ -166,7 +166,7 @@ def test_a_model_is_the_same_after_saving(pipeline: AudioPipeline, piece: Audio,
         ({"duration_s": 1e9}, "GiB of memory"),
     ],
 )
-def test_what_cannot_be_is_refused(pipeline: AudioPipeline, choices: dict[str, object], words: str) -> None:
+def test_what_cannot_be_is_refused(pipeline: AudioPipeline, choices: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         pipeline.generate(**({"duration_s": 0.1} | choices))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
@@ -185,6 +185,10 @@ class AudioPipeline(DiffusionPipeline):
             meter=Meter(progress, length_s),
         )
 
+    @overload
+    def vary(self, audio: Sound, strength: float = 0.3, **choices: Any) -> Audio: ...
+    @overload
+    def vary(self, audio: list[Sound], strength: float = 0.3, **choices: Any) -> list[Audio]: ...
     def vary(
         self,
         audio: Sound | list[Sound],
@@ -217,6 +221,12 @@ class AudioPipeline(DiffusionPipeline):
         settings = {"strength": strength, "loudness_lufs": loudness_lufs, "progress": progress}
         return self._each(varied, audio, seed, choices, **settings)
 
+    @overload
+    def interpolate(self, first: Sound, second: Sound, *, ratios: None = None, **choices: Any) -> Audio: ...
+    @overload
+    def interpolate(
+        self, first: Sound, second: Sound, *, ratios: Sequence[float], **choices: Any
+    ) -> list[Audio]: ...
     def interpolate(
         self,
         first: Sound,
@@ -264,6 +274,10 @@ class AudioPipeline(DiffusionPipeline):
         )
         return next(made) if ratios is None else list(made)
 
+    @overload
+    def inpaint(self, audio: Sound, regions: Regions, **choices: Any) -> Audio: ...
+    @overload
+    def inpaint(self, audio: list[Sound], regions: Regions, **choices: Any) -> list[Audio]: ...
     def inpaint(
         self,
         audio: Sound | list[Sound],
@@ -276,7 +290,7 @@ class AudioPipeline(DiffusionPipeline):
         """A sound of which some regions are made anew to fit what is around them; all else stays bit for bit.
 
         What was in a region plays no part. One window holds a region and what is known on both sides; long regions take
-        several. Crossfades, of 1024 samples, lie inside the regions.
+        several. Crossfades, of 192 samples, lie inside the regions.
 
         Args:
             audio: As of `vary`.
@@ -293,6 +307,10 @@ class AudioPipeline(DiffusionPipeline):
         """
         return self._each(mended, audio, seed, choices, regions=regions, progress=progress)
 
+    @overload
+    def outpaint(self, audio: Sound, **choices: Any) -> Audio: ...
+    @overload
+    def outpaint(self, audio: list[Sound], **choices: Any) -> list[Audio]: ...
     def outpaint(
         self,
         audio: Sound | list[Sound],
@@ -348,7 +366,7 @@ class AudioPipeline(DiffusionPipeline):
         self,
         seed: int,
         *,
-        style: Sequence[str] = (),
+        style: str | Sequence[str] = (),
         steps: int | None = None,
         sampler: str | None = None,
         guidance_scale: float | None = None,
@@ -358,7 +376,7 @@ class AudioPipeline(DiffusionPipeline):
 
         Args:
             seed: Of the noise the music is made from.
-            style: What the music is to be like, by names among `styles`; none leaves it open.
+            style: What the music is to be like, by one or more names among `styles`; none leaves it open.
             steps: Solver steps, 8 to 32: more are slower and closer to what the model means.
             sampler: "euler", "heun", "dpm++" or "unipc"; the model's own scheduler if missing.
             guidance_scale: Above 1, the style is obeyed more than in the training data, at twice the time.

@@ -318,7 +318,10 @@ class _Known:
         """Frames of a window and which of them are known."""
         log_mel = torch.zeros(2, self.bands, segment.frames)
         given = torch.zeros(segment.frames, dtype=torch.bool)
-        parts = [(0, self.left, None), (self.gap.stop, self.right, None)]
+        parts: list[tuple[int, Tensor, Tensor | None]] = [
+            (0, self.left, None),
+            (self.gap.stop, self.right, None),
+        ]
         if self.last is not None:
             parts.append(self.last)
         for first, frames, valid in parts:

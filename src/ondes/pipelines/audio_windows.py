@@ -113,7 +113,7 @@ class WindowMaker:
         sampler: str | None,
         guidance_scale: float,
         temperature: float,
-        style: Sequence[str],
+        style: str | Sequence[str],
         seed: int,
     ) -> None:
         self.network = network
@@ -121,7 +121,7 @@ class WindowMaker:
         self.scale = checked_guidance(guidance_scale)
         self.heat = checked_temperature(temperature)
         self.scheduler = copy.deepcopy(scheduler) if sampler is None else make_scheduler(sampler)
-        self.style = tuple(style)
+        self.style = (style,) if isinstance(style, str) else tuple(style)
         self.seed = seed
         network.conditions(1, style=self.style)  # refuses unknown styles before any work
 
@@ -185,9 +185,9 @@ class WindowMaker:
             return invert(denoiser, features, steps=self.steps, level=level).float()
 
     def _denoiser(self, place: Place, values: Tensor, known: Tensor) -> Denoiser:
-        times = {"since_start_s": place.since_start_s, "until_end_s": place.until_end_s}
-        told = self.network.conditions(1, style=self.style, **times)
-        untold = self.network.conditions(1, **times)
+        since_s, until_s = place.since_start_s, place.until_end_s
+        told = self.network.conditions(1, style=self.style, since_start_s=since_s, until_end_s=until_s)
+        untold = self.network.conditions(1, since_start_s=since_s, until_end_s=until_s)
         given = known[None]
 
         def with_style(noisy: Tensor, level: Tensor) -> Tensor:
