@@ -12,11 +12,12 @@ import pytest
 from ondes.audio import Audio
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
-from tiny_model import save_tiny_composer, save_tiny_model, save_tiny_separator
+from tiny_model import save_tiny_audio, save_tiny_composer, save_tiny_model, save_tiny_separator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WORDS = {
     "compose_and_play": ["out.wav"],
+    "mend_a_second": ["out.wav"],
     "separate_and_play": ["song.mid", "out.wav"],
     "play": ["song.mid", "out.wav"],
     "stream_while_playing": ["song.mid", "out.wav"],
@@ -38,6 +39,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
     separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
     (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
+    audio = save_tiny_audio(tmp_path / "weights" / "audio-small")
+    (audio / "card.json").write_text(json.dumps({"kind": "audio"}))
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
 
@@ -71,3 +74,13 @@ def test_an_edit_leaves_what_comes_before_its_segment(
     assert edited == pytest.approx(2.5, abs=0.01)
     segment_s = 64 * 512 / 44_100
     assert edited - segment_s < differs < edited + 0.1
+
+
+def test_mending_a_second_changes_that_second_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run("mend_a_second", monkeypatch)
+    first, last = (float(word) for word in capsys.readouterr().out.split() if word[0].isdigit())
+    assert 1.5 <= first < 1.51
+    assert 2.49 < last <= 2.5
+    assert Audio.read("out.wav").duration_s == 4.0
