@@ -21,8 +21,8 @@ PREDICTION_CONTEXT = 8192
 """Samples the prediction is learnt from; in more, notes have changed."""
 
 FADE_SAMPLES = 192
-"""Length of a crossfade, 4 ms at 44.1 kHz. Predictions of noise die away, so the treble dips in longer fades, which is flux
-at the borders: around vocoded regions of 0.6 s in rendered music 1.2 times what there is elsewhere with 1024
+"""Length of a crossfade, 4 ms at 44.1 kHz. Predictions of noise die away, so the treble dips in longer fades, which is
+flux at the borders: around vocoded regions of 0.6 s in rendered music 1.2 times what there is elsewhere with 1024
 samples, 1.0 with 128 or 256, 0.95 in the music itself; 6 times with a cut."""
 
 LEAST_POWER = 1e-20
