@@ -43,11 +43,12 @@ def test_programs_get_the_whole_card(ondes: Ondes, shelf: Path) -> None:
     assert row == CARD | {"name": "synth-tiny", "size_mb": 2.0}
 
 
-def test_what_a_card_leaves_out_is_a_dash(ondes: Ondes, shelf: Path) -> None:
-    (shelf / "synth-tiny" / "card.json").write_text('{"kind": "vocoder"}')
+@pytest.mark.parametrize("kind", ["vocoder", "audio"])
+def test_what_a_card_leaves_out_is_a_dash(kind: str, ondes: Ondes, shelf: Path) -> None:
+    (shelf / "synth-tiny" / "card.json").write_text(json.dumps({"kind": kind}))
     run = ondes("models")
     assert run.status == 0
-    assert "vocoder" in run.out
+    assert kind in run.out
     assert "None" not in run.out
 
 
