@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from ondes.models.part_labeller import PartLabeller
 from ondes.pipelines.separation import SeparationPipeline
+from ondes.training import bundle
 from ondes.training.bundle import bundle_separator
 
 
@@ -43,3 +45,30 @@ def test_a_separator_needs_no_classifier(tmp_path: Path) -> None:
     bundle_separator(tmp_path / "run", tmp_path / "model", {})
     assert SeparationPipeline.from_pretrained(tmp_path / "model").classifier is None
     assert not (tmp_path / "model" / "classifier").exists()
+
+
+def test_temperatures_are_fitted_with_the_steps_that_are_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, int]] = []
+
+    def calibrate(network: PartLabeller, cache: Path, *, steps: int) -> float:
+        assert not network.training
+        asked.append((cache, steps))
+        return 0.5 + steps / 10
+
+    monkeypatch.setattr(bundle, "calibrate", calibrate)
+    for name in ("run", "other"):
+        PartLabeller(width=8, hidden=8, blocks=1, heads=2).save_pretrained(tmp_path / name)
+    validation = tmp_path / "notes"
+    bundle_separator(
+        tmp_path / "run",
+        tmp_path / "model",
+        {},
+        classifier=tmp_path / "other",
+        validation=validation,
+        default_steps=4,
+    )
+    assert asked == [(validation, 4), (validation, 1)]
+    config = SeparationPipeline.from_pretrained(tmp_path / "model").config
+    assert (config["calibration"], config["classifier_calibration"]) == (0.9, 0.6)
