@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tiny_model import (
     save_tiny_audio,
     save_tiny_composer,
     save_tiny_model,
+    save_tiny_published_audio,
     save_tiny_published_composer,
     save_tiny_separator,
 )
@@ -77,6 +79,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     audio = save_tiny_audio(tmp_path / "weights" / "audio-small")
     (audio / "card.json").write_text(json.dumps({"kind": "audio"}))
     save_tiny_published_composer(tmp_path / "runs" / "compose_dmc" / "model")
+    msanii = save_tiny_published_audio(tmp_path / "msanii")
+    for part, stage in (("unet", "audio"), ("vocoder", "vocoder")):
+        shutil.copytree(msanii / part, tmp_path / "runs" / f"{stage}_msanii" / "model")
     monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
     return tmp_path

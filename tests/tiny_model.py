@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from msanii_layout import networks
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.models.dmc_unet import DmcUNet
 from ondes.models.mel_unet import MelUNet
@@ -16,9 +18,11 @@ from ondes.models.vocoder import Vocoder
 from ondes.pipelines.audio import AudioPipeline
 from ondes.pipelines.composer import ComposerPipeline
 from ondes.pipelines.dmc import DmcPipeline, make_dmc_scheduler
+from ondes.pipelines.msanii import MsaniiPipeline, make_msanii_scheduler
 from ondes.pipelines.samplers import make_scheduler
 from ondes.pipelines.separation import SeparationPipeline
 from ondes.pipelines.synthesis import SynthesisPipeline
+from ondes.representations.msanii_mel import MelScaling, MsaniiFeatures, MsaniiSpec
 from ondes.representations.triples import TripleStatistics
 
 SIZES = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
@@ -76,4 +80,15 @@ def save_tiny_audio(folder: Path) -> Path:
         network, vocoder, make_scheduler("euler"), window_frames=64, context_frames=16, default_steps=2
     )
     pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_published_audio(folder: Path) -> Path:
+    """Save Msanii at 8 kHz, whose networks are in folders of their own."""
+    features = MsaniiFeatures(MsaniiSpec(8000, 64, 32, 6), MelScaling(-2.0, 19.0, -2.2, 1.7))
+    unet, vocoder = networks()
+    for network in (unet, vocoder):
+        network.register_to_config(features=features.to_config())
+    settings: dict[str, Any] = {"default_steps": 2, "griffin_lim_iterations": 2, "window_frames": 64}
+    MsaniiPipeline(unet, vocoder, make_msanii_scheduler(), **settings).save_pretrained(folder)
     return folder
