@@ -41,6 +41,7 @@ def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "music"
 
 
+@pytest.mark.slow
 def test_a_tiny_model_keeps_what_must_stay_and_is_reported(ondes: Ondes, music: Path, tmp_path: Path) -> None:
     model = save_tiny_audio(tmp_path / "tiny")
     words: list[Any] = ["evaluate", "audio", "--model", model, "--data", f"{music}:test", "--quick"]
