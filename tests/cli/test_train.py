@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from sine_pipeline import Ondes
 
+from ondes.cli import train
+from ondes.training import cli as training
+
 
 @pytest.fixture
 def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -28,6 +31,10 @@ def test_every_word_reaches_the_trainer(task: str, ondes: Ondes, handed_over: li
     words = ["--config", "a.yaml", "--trainer.max_steps=3", "--help", "-x"]
     assert ondes("train", task, *words).status == 0
     assert handed_over == [(task, words)]
+
+
+def test_every_task_of_the_trainer_is_a_command() -> None:
+    assert set(train.TASKS) == set(training.TASKS)
 
 
 def test_an_unknown_task_is_refused(ondes: Ondes) -> None:

@@ -13,6 +13,7 @@ from ondes.errors import UserError
 TASKS = {
     "synth": "Train the synthesiser: notes to mel spectrograms.",
     "vocoder": "Train the vocoder: mel spectrograms to sound.",
+    "audio": "Train the audio model: noise to music. Msanii as published, with its own configuration.",
     "separate": "Train the separator: notes of a mixture to their parts.",
     "compose": "Train the composer: masked diffusion of notes.",
     "compose-continuous": "Train a composer of continuous features, to compare with.",
