@@ -199,14 +199,15 @@ def test_a_tilt_makes_the_expected_bars_what_was_asked(total):
     expected = (torch.softmax(tilted, -1) @ torch.arange(8.0))[0, 5:].sum()
     assert float(expected) == pytest.approx(total - 1, abs=1e-3)
     torch.testing.assert_close(tilted[0, :5], logits[BAR][0, :5])
-    # a tilt is linear in the step: second differences of the change vanish
+    # every later bar gains alike: gaps are as long as the network has them
     change = (tilted - logits[BAR])[0, 5:]
-    assert float(change.diff(dim=-1).diff(dim=-1).abs().max()) < 1e-4
+    assert float(change[:, 1:].diff(dim=-1).abs().max()) < 1e-4
+    assert float((change[:, 1] - change[0, 1]).abs().max()) < 1e-4
 
 
 def test_a_tilt_beyond_reach_goes_as_far_as_it_can():
     tilted = aim_at_bars(1000.0, np.ones(4, np.bool_))(hidden(4), blind(0, 4))[BAR]
-    assert (tilted.argmax(-1) == 7).all()
+    assert float(torch.softmax(tilted, -1)[..., 0].max()) < 1e-6
     tilted = aim_at_bars(0.0, np.ones(4, np.bool_))(hidden(4), blind(0, 4))[BAR]
     assert (tilted.argmax(-1) == 0).all()
 

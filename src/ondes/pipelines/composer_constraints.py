@@ -148,9 +148,10 @@ def prefer_key(key: Key, *, bonus: float) -> Constraint:
 def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:
     """The notes spread over so many bars: what a density asks for.
 
-    The steps from bar to bar that are still hidden are made more or less likely, by a factor e^(lambda step) with one
-    lambda for all of them, so that with the known ones they are expected to add up to the total. Of all distributions
-    with that mean it is the closest to the network's (Csiszar 1975, I-projection).
+    That a note begins a later bar is made more or less likely wherever it is still hidden, by a factor e^lambda with one
+    lambda for all of them, so that with the known ones the steps from bar to bar are expected to add up to the total. How
+    many bars stay empty is left to the network: a factor that grew with the step, though closer to the network for the
+    same mean, would rather leave out eight bars at once than make every bar a little thinner.
 
     Args:
         total: Bars from the window's first one to the last drawn note, such as notes / (density x bar length).
@@ -163,8 +164,8 @@ def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:
         hidden = (tokens[..., BAR] >= SIZES[BAR]) & counted.to(tokens.device)
         known = torch.where(hidden | (tokens[..., BAR] >= SIZES[BAR]), 0, tokens[..., BAR]).sum(-1)
         tilt = _tilt(values, hidden, (total - known).clamp(min=0.0))
-        steps = torch.arange(SIZES[BAR], device=values.device)
-        extra = tilt[:, None, None] * steps * hidden[..., None]
+        later = torch.arange(SIZES[BAR], device=values.device) > 0
+        extra = tilt[:, None, None] * later * hidden[..., None]
         return replaced(logits, BAR, logits[BAR] + extra.to(logits[BAR]))
 
     return constrain
@@ -303,10 +304,11 @@ def _tilt(
 ) -> Float[Tensor, " batch"]:
     """The lambda for which the hidden steps are expected to add up to the total; between -20 and 20."""
     steps = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+    later = (steps > 0).to(logits)
     low = torch.full_like(total, -20.0)
     high = torch.full_like(total, 20.0)
     for _ in range(40):
         middle = (low + high) / 2
-        expected = (torch.softmax(logits + middle[:, None, None] * steps, -1) @ steps * hidden).sum(-1)
+        expected = (torch.softmax(logits + middle[:, None, None] * later, -1) @ steps * hidden).sum(-1)
         low, high = torch.where(expected < total, middle, low), torch.where(expected < total, high, middle)
     return (low + high) / 2
