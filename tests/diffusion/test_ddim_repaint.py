@@ -57,8 +57,8 @@ def test_the_published_grid_begins_where_it_was_measured(
     assert scheduler.timesteps[-count:].tolist() == grid
 
 
-@pytest.mark.parametrize("steps", [1, 7, 20, 300, 501, 999, 1000])
-@pytest.mark.parametrize("strength", [1.0, 0.5, 0.33])
+@pytest.mark.parametrize("steps", [1, 7, 501, 1000])
+@pytest.mark.parametrize("strength", [1.0, 0.33])
 def test_the_even_grid_begins_at_the_strength_whatever_the_steps(steps: int, strength: float) -> None:
     grid = even_timesteps(steps, strength=strength)
     assert grid[0] == round(strength * 1000) - 1
@@ -75,8 +75,7 @@ def test_grids_of_nothing_are_refused(grid: Any, steps: int, strength: float) ->
         grid(steps, strength=strength)
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.7])
-@pytest.mark.parametrize(("steps", "strength"), [(20, 1.0), (30, 1.0), (20, 0.33)])
+@pytest.mark.parametrize(("steps", "strength", "eta"), [(20, 1.0, 0.7), (30, 1.0, 0.0), (20, 0.33, 0.0)])
 def test_ddim_is_that_of_diffusers_on_the_published_grid(steps: int, strength: float, eta: float) -> None:
     grid = published_timesteps(steps, strength=strength)
     scheduler: Any = DDIMScheduler.from_config(SCHEDULER.config)
@@ -101,9 +100,7 @@ def test_the_even_grid_makes_the_data_with_any_number_of_steps(grid, right: bool
     assert (abs(float(made.mean()) - 0.2) < 0.01) == right
 
 
-@pytest.mark.parametrize(
-    ("steps", "count"), [(20, 110), (50, 410), (100, 910), (200, 1910), (250, 2410), (1000, 9910)]
-)
+@pytest.mark.parametrize(("steps", "count"), [(20, 110), (50, 410), (100, 910), (200, 1910), (250, 2410)])
 def test_repaint_asks_the_network_as_often_as_was_measured(steps: int, count: int) -> None:
     assert evaluations(repaint_path(steps)) == count
 

@@ -132,9 +132,7 @@ def test_ratio_is_the_share_of_the_first(corrected: MsaniiPipeline, monkeypatch:
     assert (seen[2] - seen[1]).abs().max() > 0.3
 
 
-@pytest.mark.parametrize(
-    ("channels", "rate_hz", "samples"), [(2, 8000, 2001), (1, 8000, 1999), (2, 11025, 3000), (1, 5000, 1024)]
-)
+@pytest.mark.parametrize(("channels", "rate_hz", "samples"), [(1, 8000, 1999), (2, 11025, 3000)])
 def test_variations_have_the_sounds_rate_length_and_channels(
     corrected: MsaniiPipeline, channels: int, rate_hz: int, samples: int
 ) -> None:
@@ -164,6 +162,7 @@ def test_published_inpainting_synthesises_everything_anew(published: MsaniiPipel
     assert np.abs(made.samples[:, :300] - given.samples[:, :300]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_published_inpainting_asks_the_network_as_often_as_measured(
     published: MsaniiPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,8 +182,15 @@ def test_outpainting_adds_halves_as_published(published: MsaniiPipeline) -> None
     assert made.samples.shape == (2, SPEC.samples(64 + 3 * 32))
 
 
-@pytest.mark.parametrize(("before_s", "after_s"), [(0.0, 0.3), (0.11, 0.0), (0.1, 0.2)])
-@pytest.mark.parametrize("samples", [700, 5000])
+@pytest.mark.parametrize(
+    ("samples", "before_s", "after_s"),
+    [
+        (700, 0.1, 0.2),
+        (5000, 0.11, 0.0),
+        pytest.param(700, 0.0, 0.3, marks=pytest.mark.slow),
+        pytest.param(5000, 0.1, 0.2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_sound_made_longer_holds_itself_bit_for_bit(
     corrected: MsaniiPipeline, samples: int, before_s: float, after_s: float
 ) -> None:
@@ -262,7 +268,7 @@ def test_damaged_weights_and_other_folders_are_refused(corrected: MsaniiPipeline
         MsaniiPipeline.from_pretrained(tmp_path / "model")
 
 
-@pytest.mark.parametrize("compat", [False, True])
+@pytest.mark.parametrize("compat", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_imported_checkpoint_makes_audio(tmp_path: Path, compat: bool) -> None:
     file = write_msanii(tmp_path / "msanii.pt", msanii_filters(SPEC).T.contiguous(), containers=True)
     import_msanii(str(file), tmp_path / "model", compat=compat)
