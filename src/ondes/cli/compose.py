@@ -151,7 +151,9 @@ ModelOption = Annotated[str, typer.Option(help="Bundled name, folder or Hub id; 
 SynthOption = Annotated[str, typer.Option(metavar="MODEL", help="What plays with --audio.")]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="CPU threads. [default: 1; torch's choice for --audio]", show_default=False),
+    typer.Option(
+        min=1, max=1024, help="CPU threads. [default: 1; torch's choice for --audio]", show_default=False
+    ),
 ]
 SidecarOption = Annotated[
     bool, typer.Option(help="Write a .json beside the score, from which 'ondes replay' makes it again.")
