@@ -31,8 +31,9 @@ LAYERS = [
     {"representations"},
     {"models", "diffusion"},
     {"pipelines", "checkpoints"},
+    {"picture"},
     {"scores", "datasets", "training", "evaluation"},
-    {"picture", "sidecar", "studio"},
+    {"sidecar", "studio"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
