@@ -122,7 +122,7 @@ def run_original(options: argparse.Namespace) -> dict[str, Any]:
         began_s, steps = time.perf_counter(), min(part, STEPS)
         for step in scheduler.timesteps[:steps]:
             predicted = network(features, step[None])
-            features = scheduler.step(predicted, int(step), features).prev_sample
+            features = scheduler.step(predicted, int(step), features, return_dict=False)[0]
         sampling_s = (time.perf_counter() - began_s) / steps * STEPS
         began_s = time.perf_counter()
         magnitude = vocoder(features)[0].clamp(max=100.0)

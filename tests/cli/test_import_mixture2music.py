@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import symusic
 from sine_pipeline import Ondes
 
 from mixture2music_layout import decoder_state, network_state, write_checkpoint
+from ondes.score import read_score
 from ondes.scores.notation import Page, to_midi
 
 
@@ -27,7 +27,7 @@ def test_checkpoints_become_a_model_that_separates(ondes: Ondes, tmp_path: Path)
     (tmp_path / "mix.mid").write_bytes(to_midi([page], [(0.0, 90.0)]))
     run = ondes("separate", tmp_path / "mix.mid", "--model", mine, "--steps", 2, "-o", tmp_path / "parts.mid")
     assert run.status == 0, run.err
-    pitches = [note.pitch for track in symusic.Score(tmp_path / "parts.mid").tracks for note in track.notes]
+    pitches = [note.pitch for track in read_score(tmp_path / "parts.mid").tracks for note in track.notes]
     assert sorted(pitches) == [48 + 3 * step for step in range(8)]
     assert json.loads((tmp_path / "parts.json").read_text())["choices"]["steps"] == 2
 

@@ -38,7 +38,9 @@ def heard(rows: list[tuple[int, float]]) -> dict:
     best = analysis.discrete.KrumhanslSchmuckler().getSolution(music)
     correlations = [0.0] * 24
     for key in [best, *best.alternateInterpretations]:
-        correlations[key.tonic.pitchClass + 12 * (key.mode == "minor")] = key.correlationCoefficient
+        correlations[key.tonic.pitchClass + 12 * (key.mode == "minor")] = float(
+            key.correlationCoefficient or 0
+        )
     index = best.tonic.pitchClass + 12 * (best.mode == "minor")
     return {"notes": rows, "index": index, "correlations": [round(value, 9) for value in correlations]}
 

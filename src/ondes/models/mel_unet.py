@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -229,7 +229,7 @@ class MelUNet(ModelMixin, ConfigMixin):
         told = self.level(level_features(level)) + self.style(conditions.style)
         skips = []
         for blocks, modulate, shrink in zip(self.down, self.modulate, self.shrink, strict=True):
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 tokens = block(tokens, modulate(told).unflatten(1, (3, -1)))
             skips.append(tokens)
             tokens = shrink(tokens.unflatten(1, (-1, shrink.in_features // tokens.shape[2])).flatten(2))
@@ -243,7 +243,7 @@ class MelUNet(ModelMixin, ConfigMixin):
         for blocks, modulate, grow in reversed(list(zip(self.up, self.modulate, self.grow, strict=True))):
             skip = skips.pop()
             tokens = skip + grow(tokens).unflatten(2, (-1, skip.shape[2])).flatten(1, 2)
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 tokens = block(tokens, modulate(told).unflatten(1, (3, -1)))
         return from_patches(self.leave(tokens), patch, self.spec.bands)
 

@@ -148,10 +148,10 @@ def prefer_key(key: Key, *, bonus: float) -> Constraint:
 def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:
     """The notes spread over so many bars: what a density asks for.
 
-    That a note begins a later bar is made more or less likely wherever it is still hidden, by a factor e^lambda with one
-    lambda for all of them, so that with the known ones the steps from bar to bar are expected to add up to the total. How
-    many bars stay empty is left to the network: a factor that grew with the step, though closer to the network for the
-    same mean, would rather leave out eight bars at once than make every bar a little thinner.
+    That a note begins a later bar is made more or less likely wherever it is still hidden, by a factor e^lambda with
+    one lambda for all of them, so that with the known ones the steps from bar to bar are expected to add up to the
+    total. How many bars stay empty is left to the network: a factor that grew with the step, though closer to the
+    network for the same mean, would rather leave out eight bars at once than make every bar a little thinner.
 
     Args:
         total: Bars from the window's first one to the last drawn note, such as notes / (density x bar length).

@@ -350,7 +350,7 @@ class Mixture2MusicPipeline(DiffusionPipeline):
         return decoder(made, made.new_zeros(1)) + TIE * made.tanh()
 
     def _claims(
-        self, cells: RollNotes, rolls: Float[np.ndarray, "parts steps rows"], cast: _Cast
+        self, cells: RollNotes, rolls: Float[np.ndarray, "layers steps rows"], cast: _Cast
     ) -> Float64[np.ndarray, "notes parts"]:
         """How much of each note each part claims; 0 for parts that may not have it."""
         claims = cells.means(rolls)[:, np.maximum(cast.layer, 0)]

@@ -136,7 +136,17 @@ INSTRUMENTS: dict[str, int] = {
 
 FAMILIES = (
     *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
-    *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects", "drums"),
+    *(
+        "reed",
+        "pipe",
+        "synth lead",
+        "synth pad",
+        "synth effects",
+        "ethnic",
+        "percussive",
+        "sound effects",
+        "drums",
+    ),
 )
 """Families of eight programs each, as General MIDI names them, and the drums."""
 

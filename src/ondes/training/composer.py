@@ -71,6 +71,7 @@ class ComposerTraining(AveragedTraining):
         seed: Of what is hidden.
     """
 
+    model: NoteTransformer
     betas = (0.9, 0.99)
 
     def __init__(

@@ -122,6 +122,7 @@ class SeparatorTraining(AveragedTraining):
         UserError: If there is no such objective.
     """
 
+    model: PartLabeller
     weight_decay = 0.05
 
     def __init__(

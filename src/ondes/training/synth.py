@@ -99,6 +99,8 @@ class SynthTraining(AveragedTraining):
         seed: Of noise, levels and masks.
     """
 
+    model: NoteDenoiser
+
     def __init__(
         self,
         model: NoteDenoiser,
