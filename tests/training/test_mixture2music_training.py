@@ -166,7 +166,7 @@ def test_windows_come_from_songs_of_two_parts_and_each_once_an_epoch(cache: Path
     assert rolls.shape == (8, 5, 64, 72)
     assert rolls.sum((0, 2, 3)).gt(0).tolist() == [True, False, True, False, False]
     assert len(torch.unique(rolls.flatten(1), dim=0)) == len(
-        np.unique([windows.songs[s].rolls(5, 64, start=t).tobytes() for s, t in places])
+        np.unique([windows.songs[s].rolls(5, 64, start=t).tobytes() for s, t in places.tolist()])
     )
     with pytest.raises(UserError, match="lower least_cells"):
         MixtureRolls(cache, cache, least_cells=500).setup("fit")

@@ -77,7 +77,10 @@ def is_mixture2music(file: Path) -> bool:
         names = read_lightning_state(file, advice=ADVICE)
     except UserError:
         return False
-    return any(name.startswith((f"{NETWORK}transformer.", f"{DECODER}layer_1.")) for name in names)
+    return any(
+        all(name.startswith(prefix) for name in names) and any(name.startswith(sign) for name in names)
+        for prefix, sign in ((NETWORK, f"{NETWORK}transformer."), (DECODER, f"{DECODER}layer_1."))
+    )
 
 
 def read_mixture2music(
