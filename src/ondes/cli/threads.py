@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 SYMBOLIC = 1
-"""Threads of networks that see notes: their products are too small to be worth sharing, and one thread makes the same
-music on every machine."""
+"""Threads of networks that see notes: their products are too small to be worth sharing, and the music does not
+depend on how many cores there are."""
 
 
 @dataclass
