@@ -23,7 +23,8 @@ from ondes.models.note_denoiser import (
     rotary_angles,
     to_patches,
 )
-from ondes.representations.mel import MelSpec, from_mid_side, to_mid_side
+from ondes.models.standardised_mel import StandardisedMel
+from ondes.representations.mel import MelSpec
 
 EDGE_TIMES_S = (0.25, 1.0, 4.0, 16.0)
 """The beginning and the end of a piece are felt over these times; a minute away from both, all places are alike."""
@@ -73,7 +74,7 @@ class FrameBlock(nn.Module):
         return tokens + (1 + gate) * self.contract(value * functional.silu(opening))
 
 
-class MelUNet(ModelMixin, ConfigMixin):
+class MelUNet(StandardisedMel, ModelMixin, ConfigMixin):
     """Predicts the velocity of flow matching for standardised stereo log-mels.
 
     After Msanii (Maina 2023, arXiv 2301.06468), mel bands are channels and only time is resampled. What differs: both
@@ -99,8 +100,6 @@ class MelUNet(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
-    mean: Tensor
-    deviation: Tensor
 
     @register_to_config
     def __init__(
@@ -153,18 +152,6 @@ class MelUNet(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
         nn.init.zeros_(self.style.weight)
-
-    def standardise(
-        self, log_mel: Float[Tensor, "*batch 2 bands frames"]
-    ) -> Float[Tensor, "*batch 2 bands frames"]:
-        """Features of a log-mel: mean and half difference of left and right, over their deviation in each band."""
-        return (to_mid_side(log_mel) - self.mean[..., None]) / self.deviation[..., None]
-
-    def restore(
-        self, features: Float[Tensor, "*batch 2 bands frames"]
-    ) -> Float[Tensor, "*batch 2 bands frames"]:
-        """The inverse of `standardise`, clipped at the floor of the log-mel."""
-        return from_mid_side(features * self.deviation[..., None] + self.mean[..., None], spec=self.spec)
 
     def conditions(
         self,

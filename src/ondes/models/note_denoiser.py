@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ondes.models.note_sketch import NoteSketch
-from ondes.representations.mel import MelSpec, from_mid_side, to_mid_side
+from ondes.models.standardised_mel import StandardisedMel
+from ondes.representations.mel import MelSpec
 from ondes.representations.note_frames import NoteFrames
 
 LEVEL_FREQUENCIES = 64
@@ -85,7 +86,7 @@ class TransformerBlock(nn.Module):
         return self.attended(mixed.transpose(1, 2).flatten(2))
 
 
-class NoteDenoiser(ModelMixin, ConfigMixin):
+class NoteDenoiser(StandardisedMel, ModelMixin, ConfigMixin):
     """Predicts the velocity of flow matching for standardised stereo log-mels, given notes and known frames.
 
     Features are the mean and half the difference of the log-mels of left and right, standardised by fixed statistics
@@ -109,8 +110,6 @@ class NoteDenoiser(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
-    mean: Tensor
-    deviation: Tensor
 
     @register_to_config
     def __init__(
@@ -147,18 +146,6 @@ class NoteDenoiser(ModelMixin, ConfigMixin):
         self.log_spread = nn.Parameter(torch.zeros(2, bands))
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-
-    def standardise(
-        self, log_mel: Float[Tensor, "*batch 2 bands frames"]
-    ) -> Float[Tensor, "*batch 2 bands frames"]:
-        """Features of a log-mel: mean and half difference of left and right, over their deviation in each band."""
-        return (to_mid_side(log_mel) - self.mean[..., None]) / self.deviation[..., None]
-
-    def restore(
-        self, features: Float[Tensor, "*batch 2 bands frames"]
-    ) -> Float[Tensor, "*batch 2 bands frames"]:
-        """The inverse of `standardise`, clipped at the floor of the log-mel."""
-        return from_mid_side(features * self.deviation[..., None] + self.mean[..., None], spec=self.spec)
 
     def condition(self, notes: NoteFrames, batch: int = 1) -> Conditioning:
         """What the notes of `batch` windows, collated, say."""

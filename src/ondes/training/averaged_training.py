@@ -14,6 +14,11 @@ from ondes.training.callbacks import averaged
 from ondes.training.schedule import warm_up_cosine
 
 
+def network_folder(saved: Path, component: str = "network") -> Path:
+    """Where the network of a saved pipeline is; a network that a run saved is its own folder."""
+    return saved / component if (saved / "model_index.json").is_file() else saved
+
+
 class AveragedTraining(lightning.LightningModule):
     """Trains a network and keeps the exponential moving average of its weights, which is what a run saves.
 
@@ -70,8 +75,7 @@ class AveragedTraining(lightning.LightningModule):
         """
         if self.start_from is None or self.trainer.ckpt_path is not None:
             return False
-        pipeline = (self.start_from / "model_index.json").is_file()
-        place = self.start_from / self.component if pipeline else self.start_from
+        place = network_folder(self.start_from, self.component)
         weights = type(self.model).from_pretrained(place).state_dict()  # pyright: ignore[reportAttributeAccessIssue]
         for network in (self.model, self.average.module):
             network.load_state_dict(weights)  # pyright: ignore[reportAttributeAccessIssue]

@@ -13,7 +13,7 @@ from ondes.diffusion.masked import MaskedScheduler, mask_tokens, masked_loss, sa
 from ondes.diffusion.noise import position_seed
 from ondes.models.note_transformer import NoteTransformer
 from ondes.representations.note_tokens import DURATION, DURATION_STEPS, FIELDS, PITCH, POSITION, SIZES
-from ondes.training.averaged_training import AveragedTraining
+from ondes.training.averaged_training import AveragedTraining, network_folder
 from ondes.training.note_windows import NoteBatch, NoteWindows
 
 __all__ = ["ComposerTraining", "NoteWindows"]
@@ -27,8 +27,7 @@ SILENT, SOUNDING, ONSET = -11.5, -2.0, 3.0
 
 def load_network(folder: Path) -> NoteTransformer:
     """The network of a saved pipeline, or of a folder that a run saved."""
-    pipeline = (folder / "model_index.json").is_file()
-    return NoteTransformer.from_pretrained(folder / "network" if pipeline else folder)
+    return NoteTransformer.from_pretrained(network_folder(folder))
 
 
 def token_loss(network: NoteTransformer, batch: NoteBatch, generator: torch.Generator) -> Tensor:
