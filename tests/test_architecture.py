@@ -33,7 +33,9 @@ LAYERS = [
     {"pipelines", "checkpoints"},
     {"picture"},
     {"scores", "datasets", "training", "evaluation"},
-    {"sidecar", "studio"},
+    {"sidecar"},
+    {"tasks"},
+    {"studio"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
