@@ -12,8 +12,8 @@ import soundfile
 from sine_pipeline import SinePipeline
 
 from ondes.audio import Audio
-from ondes.cli.streaming import to_pcm16, wav_header
 from ondes.score import read_score, to_notes
+from ondes.wav import to_pcm16, wav_header
 
 PROGRAM = Path(__file__).with_name("sine_pipeline.py")
 

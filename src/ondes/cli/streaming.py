@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,9 +13,9 @@ import typer
 from ondes.cli.console import playing
 from ondes.cli.rendering import choices
 from ondes.errors import UserError
+from ondes.wav import to_pcm16, wav_header
 
 if TYPE_CHECKING:
-    from ondes.audio import Audio
     from ondes.pipelines.opening import Player
     from ondes.score import Notes
     from ondes.sidecar import Settings
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 EXIT_BROKEN_PIPE = 141
 """What a shell reports for a program whose reader went away."""
 
-UNKNOWN_LENGTH = 0xFFFFFFFF
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
 
@@ -75,25 +73,6 @@ def play_to_stream(
             if header and number == 0:
                 _write_all(sink, wav_header(block.sample_rate_hz, block.channels))
             _write_all(sink, to_pcm16(block))
-
-
-def to_pcm16(block: Audio) -> bytes:
-    """Interleaved 16-bit little-endian samples; beyond full scale clips."""
-    import numpy as np  # noqa: PLC0415
-
-    scaled = np.rint(np.clip(block.samples, -1.0, 1.0) * 32767)
-    return scaled.T.astype("<i2").tobytes()
-
-
-def wav_header(sample_rate_hz: int, channels: int) -> bytes:
-    """The 44 bytes before 16-bit PCM whose length is not known yet; players read on until the pipe ends."""
-    frame_bytes = 2 * channels
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", UNKNOWN_LENGTH, b"WAVE"),
-        *(b"fmt ", 16, 1, channels, sample_rate_hz, sample_rate_hz * frame_bytes, frame_bytes, 16),
-        *(b"data", UNKNOWN_LENGTH),
-    )
 
 
 def _write_all(sink: BinaryIO, data: bytes) -> None:
