@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-
 from ondes.audio import Audio
 from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
@@ -17,12 +15,12 @@ from ondes.pipelines.audio_inputs import Sound, check_memory, checked_length
 from ondes.pipelines.audio_making import checked_loudness, stream_new
 from ondes.pipelines.audio_verbs import Regions, between, lengthened, mended, varied
 from ondes.pipelines.audio_windows import Meter, Progress, WindowMaker, frames_of
-from ondes.pipelines.bundled import write_checksums
-from ondes.pipelines.loading import load_with_vocoder, weights_hash
+from ondes.pipelines.loading import load_with_vocoder
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.segments import Segment, segments
 
 
-class AudioPipeline(DiffusionPipeline):
+class AudioPipeline(StoredPipeline):
     """Makes and edits 44.1 kHz stereo: log-mel by diffusion, window after window, and audio by a vocoder.
 
     Everything is made window by window from noise that is a function of the seed and the place, so a piece is the same
@@ -87,11 +85,6 @@ class AudioPipeline(DiffusionPipeline):
             settings=settings,
         )
 
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
     @property
     def default_steps(self) -> int:
         """Solver steps where the caller names none."""
@@ -106,11 +99,6 @@ class AudioPipeline(DiffusionPipeline):
     def sample_rate_hz(self) -> int:
         """Rate of new music."""
         return self.network.spec.sample_rate_hz
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        return weights_hash([self.config, self.scheduler.config], [self.network, self.vocoder])
 
     def generate(
         self,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from jaxtyping import Float64
@@ -21,8 +20,9 @@ from ondes.diffusion.noise import position_seed
 from ondes.diffusion.timesteps import denoise_steps
 from ondes.errors import UserError, nearest
 from ondes.models.dmc_unet import MULTIPLE, DmcUNet
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.triples import TripleStatistics, from_scaled, from_triples
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def make_dmc_scheduler(name: str) -> Any:
     return scheduler(**LINEAR, **settings)
 
 
-class DmcPipeline(DiffusionPipeline):
+class DmcPipeline(StoredPipeline):
     """Writes piano music as Diffusion-Music-Composer does: a segment of notes at once, from noise.
 
     Args:
@@ -114,11 +114,6 @@ class DmcPipeline(DiffusionPipeline):
             verify_names(place if bare else place / "network", pipeline.network.state_dict())
         return pipeline
 
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
     @property
     def statistics(self) -> TripleStatistics:
         """How the network's triples are scaled.
@@ -133,11 +128,6 @@ class DmcPipeline(DiffusionPipeline):
                 "'ondes train compose-dmc', or import it with --statistics"
             )
         return TripleStatistics.from_config(config)
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        return weights_hash([self.config, self.scheduler.config], [self.network])
 
     def generate(
         self,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
@@ -18,14 +17,15 @@ from ondes.diffusion.noise import position_noise, position_seed
 from ondes.diffusion.overlap import overlapped
 from ondes.errors import UserError
 from ondes.models.trans_unet import RollDecoder, TransUNet
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
 from ondes.pipelines.dmc import CONFIG, INDEX, TRAIN_STEPS, check_class
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.roll_claims import TIE, chosen_parts, layer_of
 from ondes.pipelines.roll_samplers import SCHEDULES, make_roll_scheduler
 from ondes.pipelines.separation import Progress, Separation, shared_progress
 from ondes.pipelines.separation_notes import MixtureNotes, parted
 from ondes.pipelines.separation_parts import asked, warn_if_separate, with_drums
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.ensembles import PartSpec
 from ondes.representations.mixture_rolls import (
     BAR_STEPS,
@@ -63,7 +63,7 @@ class _Cast:
     allowed: Bool[np.ndarray, "notes parts"]
 
 
-class Mixture2MusicPipeline(DiffusionPipeline):
+class Mixture2MusicPipeline(StoredPipeline):
     """Gives each note of a score to the part whose roll claims most of it.
 
     Args:
@@ -127,16 +127,6 @@ class Mixture2MusicPipeline(DiffusionPipeline):
         if isinstance(place, Path):
             verify_names(place if bare else place / "network", pipeline.network.state_dict())
         return pipeline
-
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        return weights_hash([self.config, self.scheduler.config], self._networks())
 
     @property
     def layers(self) -> tuple[RollPart, ...]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from ondes.audio import Audio
@@ -17,11 +16,12 @@ from ondes.errors import UserError
 from ondes.models.msanii_unet import MsaniiUNet
 from ondes.models.msanii_vocoder import MsaniiVocoder
 from ondes.pipelines.audio_inputs import Sound, checked_length, take_sound
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.msanii_job import MsaniiJob, Progress, features_of
 from ondes.pipelines.msanii_longer import half_window, longer, spans
 from ondes.pipelines.msanii_sounds import Fitting, as_long_as, spliced
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.msanii_mel import MsaniiFeatures
 from ondes.representations.regions import Region, to_regions
 
@@ -36,7 +36,7 @@ def make_msanii_scheduler(**settings: Any) -> DDIMScheduler:
     return DDIMScheduler(**{"beta_schedule": "squaredcos_cap_v2", "clip_sample": True, **settings})
 
 
-class MsaniiPipeline(DiffusionPipeline):
+class MsaniiPipeline(StoredPipeline):
     """Makes and edits audio as Msanii does.
 
     With `compat` everything is the original's arithmetic: its grid of timesteps, its mixture of two noises that is too
@@ -118,11 +118,6 @@ class MsaniiPipeline(DiffusionPipeline):
             verify_names(place if bare else place / "unet", pipeline.unet.state_dict())
         return pipeline
 
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
     @property
     def features(self) -> MsaniiFeatures:
         """How audio becomes what the network sees.
@@ -136,12 +131,6 @@ class MsaniiPipeline(DiffusionPipeline):
     def sample_rate_hz(self) -> int:
         """Rate of new music."""
         return self.features.spec.sample_rate_hz
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        networks = [network for network in (self.unet, self.vocoder) if network is not None]
-        return weights_hash([self.config, self.scheduler.config], networks)
 
     @property
     def compat(self) -> bool:

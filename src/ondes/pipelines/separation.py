@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from jaxtyping import Float64, Int64
 
 from ondes.checkpoints.spectrogram_folder import INDEX, read_json
 from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import PartLabeller
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.separation_constraints import PartRules
 from ondes.pipelines.separation_doubling import doubled_within
 from ondes.pipelines.separation_notes import MixtureNotes, mixed, parted
@@ -40,6 +39,7 @@ from ondes.pipelines.separation_windows import (
     count_parts,
     label_windows,
 )
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.ensembles import PartSpec
 from ondes.representations.note_sequence import DRUMS, NoteSequence
 from ondes.score import ScoreSource, read_score
@@ -84,7 +84,7 @@ class _Order:
     allow_doubling: bool
 
 
-class SeparationPipeline(DiffusionPipeline):
+class SeparationPipeline(StoredPipeline):
     """Gives each note of a score to one of the parts asked for, by diffusion over labels; the notes stay untouched.
 
     Args:
@@ -172,16 +172,6 @@ class SeparationPipeline(DiffusionPipeline):
             if network is not None and not {"dtype", "torch_dtype"} & settings.keys():
                 network.float()  # weights may be stored as halves
         return pipeline
-
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        return weights_hash([self.config], self._networks())
 
     def defaults(self) -> dict[str, Any]:
         """Settings of the sampler where a caller names none."""

@@ -10,13 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from torch import Tensor
 
 from ondes.audio import Audio
 from ondes.diffusion.classifier_guidance import LogLikelihood
 from ondes.models.mel_decoder import OnnxMelDecoder
-from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.loading import weights_hash
 from ondes.pipelines.segment_network import PortNetwork, PublishedNetwork, SegmentNetwork
 from ondes.pipelines.spectrogram_judge import Transcriber, judge_notes
@@ -35,6 +33,7 @@ from ondes.pipelines.spectrogram_segments import (
     sample_stretches,
 )
 from ondes.pipelines.spectrogram_voice import Voice
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.events import EventCodec, make_codec, slakh_programs, song_frames
 from ondes.representations.framed_mel import FEATURE_RANGE, OFFICIAL, from_scaled
 from ondes.score import Notes, read_score, to_notes
@@ -45,7 +44,7 @@ Progress = Callable[[float, float], None]
 """Called with the seconds of audio made and to be made; what it raises ends the work."""
 
 
-class SpectrogramDiffusionPipeline(DiffusionPipeline):
+class SpectrogramDiffusionPipeline(StoredPipeline):
     """Plays scores with the multi-instrument synthesiser of Hawthorne et al. (2022), arXiv 2206.05408.
 
     Notes become event tokens, segment after segment of 5.12 s; a decoder denoises the log-mel of each, hearing the
@@ -151,11 +150,6 @@ class SpectrogramDiffusionPipeline(DiffusionPipeline):
             int8=int8,
             settings=settings,
         )
-
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors (the vocoder as ONNX if it is), with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
 
     @property
     def default_steps(self) -> int:

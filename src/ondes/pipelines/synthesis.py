@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from torch import Tensor
 
 from ondes.audio import Audio
@@ -21,15 +20,15 @@ from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
-from ondes.pipelines.bundled import write_checksums
 from ondes.pipelines.limiter import Limiter
-from ondes.pipelines.loading import fast_arithmetic, load_with_vocoder, weights_hash
+from ondes.pipelines.loading import fast_arithmetic, load_with_vocoder
 from ondes.pipelines.samplers import (
     checked_guidance,
     checked_steps,
     checked_temperature,
     make_scheduler,
 )
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.note_frames import to_note_frames
 from ondes.representations.segments import Segment, segments
 from ondes.score import Notes, read_score, to_notes
@@ -43,7 +42,7 @@ TAIL_S = 2.0
 """Audio goes on this long after the last event, for notes to ring out."""
 
 
-class SynthesisPipeline(DiffusionPipeline):
+class SynthesisPipeline(StoredPipeline):
     """Plays scores: notes to log-mel by diffusion, segment after segment, and log-mel to audio by a vocoder.
 
     The same seed gives the same music in a stream, as a whole, and in any longer piece that begins alike.
@@ -106,11 +105,6 @@ class SynthesisPipeline(DiffusionPipeline):
             settings=settings,
         )
 
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
     @property
     def default_steps(self) -> int:
         """Solver steps where the caller names none."""
@@ -124,11 +118,6 @@ class SynthesisPipeline(DiffusionPipeline):
     def packages(self) -> tuple[str, ...]:
         """Packages beside those of all models that take part in playing: none."""
         return ()
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        return weights_hash([self.config, self.scheduler.config], [self.denoiser, self.vocoder])
 
     def __call__(self, score: Any, *, progress: Progress | None = None, **choices: Any) -> Audio:
         """Play a score.
