@@ -1,0 +1,101 @@
+"""The tasks of editing sounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ondes.tasks.audio_task import AudioTask, Loudness, Strength
+from ondes.tasks.task import Reference, ReferenceField
+
+Added = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class Vary(AudioTask):
+    """Make variations of a sound, as `ondes vary` does."""
+
+    kind: Literal["vary"] = "vary"
+    audio: ReferenceField
+    strength: Strength = 0.3
+    loudness_lufs: Loudness = None
+
+    def references(self) -> dict[str, Reference]:
+        """The sound."""
+        return {"audio": Reference(self.audio, "audio")}
+
+
+class Interpolate(AudioTask):
+    """Make music between two sounds, as `ondes interpolate` does."""
+
+    kind: Literal["interpolate"] = "interpolate"
+    first: ReferenceField
+    second: ReferenceField
+    ratio: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="How far from the first to the second; 0.5 if missing."),
+    ] = None
+    walk: Annotated[
+        int | None,
+        Field(ge=2, le=1000, description="So many files with evenly spaced ratios from 0 to 1."),
+    ] = None
+    strength: Strength = 0.5
+    method: Annotated[
+        Literal["noise", "inversion"],
+        Field(description="The same noise for both, or the noise that each would come from."),
+    ] = "noise"
+    loudness_lufs: Loudness = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.walk is not None and self.ratio is not None:
+            raise ValueError("walk goes through all ratios; leave out ratio, or walk")
+        if self.walk is not None and self.n > 1:
+            raise ValueError("n and walk both say how many files; give one of them, and other seeds by seed")
+        return self
+
+    def references(self) -> dict[str, Reference]:
+        """Both sounds."""
+        return {"first": Reference(self.first, "audio"), "second": Reference(self.second, "audio")}
+
+
+class Inpaint(AudioTask):
+    """Make regions of a sound anew, as `ondes inpaint` does; not one sample elsewhere changes."""
+
+    kind: Literal["inpaint"] = "inpaint"
+    audio: ReferenceField
+    regions: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=20_000,
+            description="Seconds, or minutes:seconds, as 12.5-15,1:03-1:07.25; end is the sound's end.",
+        ),
+    ]
+
+    def references(self) -> dict[str, Reference]:
+        """The sound."""
+        return {"audio": Reference(self.audio, "audio")}
+
+
+class Outpaint(AudioTask):
+    """Make a sound longer at either end, as `ondes outpaint` does; not one of its samples changes."""
+
+    kind: Literal["outpaint"] = "outpaint"
+    audio: ReferenceField
+    before_s: Annotated[Added, Field(description="Seconds to add before.")] = 0.0
+    after_s: Annotated[Added, Field(description="Seconds to add after.")] = 0.0
+
+    @model_validator(mode="after")
+    def _adds(self) -> Self:
+        if not self.before_s and not self.after_s:
+            raise ValueError("before_s 0 and after_s 0 add nothing; give one of them more, as after_s 20")
+        return self
+
+    def references(self) -> dict[str, Reference]:
+        """The sound."""
+        return {"audio": Reference(self.audio, "audio")}
+
+    def asked_s(self) -> float:
+        """What is added to all results."""
+        return self.n * (self.before_s + self.after_s)
