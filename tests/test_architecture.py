@@ -14,6 +14,7 @@ LAYERS = [
     {
         "errors",
         "audio",
+        "colours",
         "ogg",
         "wav",
         "files",
@@ -21,6 +22,8 @@ LAYERS = [
         "midi_notes",
         "midi_scan",
         "midi_tracks",
+        "musicxml",
+        "musicxml_process",
         "ordering",
         "tempo",
         "controls",

@@ -571,7 +571,8 @@ HEAD = midi(declared=1)
     ("data", "words"),
     [
         (b"", "the MIDI data is empty; give a Standard MIDI File"),
-        (b"PK\x03\x04 a zip file", "is not MIDI: it does not begin with 'MThd'"),
+        (b"PK\x03\x04 a zip file", "is a damaged or locked archive"),
+        (b"OggS", "is not MIDI: it does not begin with 'MThd'"),
         (b"RIFF\0\0\0\0RMID", "is not MIDI"),
         (b"MThd\0\0", "the header ends at byte 6 of 14; the file is truncated"),
         (b"MThd\0\0\0\x02\0\0\0\0\0\0", "a header of 2 bytes, format 0"),

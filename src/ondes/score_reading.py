@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondes.errors import UserError
-from ondes.midi_file import MOST_BYTES, MOST_TICKS, parse_midi
+from ondes.midi_file import MOST_TICKS, parse_midi
 from ondes.midi_tracks import MOST_NOTES, score_of
+from ondes.musicxml import MOST_XML_BYTES, is_musicxml, to_midi
 from ondes.tempo import TempoMap
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ScoreSource: TypeAlias = Any
-"""A path, the bytes of a MIDI file, an open binary file, a `symusic.Score` or a `pretty_midi.PrettyMIDI`."""
+"""A path, the bytes of a file (MIDI, MusicXML), an open binary file, a `symusic.Score`, a `pretty_midi.PrettyMIDI`."""
 
 MOST_SECONDS = 36_000
+SCORE_FILES = "a MIDI file (.mid) or MusicXML (.musicxml, .mxl)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +57,25 @@ def read_score_with_report(source: ScoreSource) -> tuple[symusic.core.ScoreTick,
     Controllers of a channel that lie in another track are copied to the tracks that lack them. The patterns
     of format 2 follow one another. Lyrics are not kept.
 
+    MusicXML, bare or zipped, is known by its first bytes and converted by verovio; what this leaves out is reported.
+
     Args:
         source: A path, bytes, an open binary file, a `symusic.Score` in any unit, or a `PrettyMIDI`.
 
     Raises:
-        UserError: If it cannot be read, is not MIDI, is truncated or corrupt, lasts more than 10 hours, or
-            holds more than a million notes.
+        UserError: If it cannot be read, is neither MIDI nor MusicXML, is truncated or corrupt, lasts more than 10
+            hours, or holds more than a million notes; if it is MusicXML and verovio is missing.
     """
     repairs: Counter[str] = Counter()
     if type(source).__module__.startswith("symusic"):
         score, name = _checked_score(source), "the score"
     else:
         data, name = _bytes_of(source)
+        if is_musicxml(data):
+            data, repairs = to_midi(data, name)
         file = parse_midi(data, name)
-        score, repairs = score_of(file, name), file.repairs
+        score = score_of(file, name)
+        repairs += file.repairs
     _check_length(score, name)
     report = RepairReport(dict(+repairs))
     if report:
@@ -77,13 +84,13 @@ def read_score_with_report(source: ScoreSource) -> tuple[symusic.core.ScoreTick,
 
 
 def _bytes_of(source: ScoreSource) -> tuple[bytes, str]:
-    """The bytes of a MIDI file, and what to call it."""
+    """The bytes of a MIDI or MusicXML file, and what to call it."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "the MIDI data"
     if isinstance(source, str | os.PathLike):
         return _bytes_of_path(Path(source))
     if hasattr(source, "read"):
-        data = source.read(MOST_BYTES + 1)
+        data = source.read(MOST_XML_BYTES + 1)
         name = str(getattr(source, "name", "the MIDI file"))
         if not isinstance(data, bytes):
             raise UserError(f"{name} is open as text; open it in binary mode ('rb')")
@@ -98,15 +105,15 @@ def _bytes_of(source: ScoreSource) -> tuple[bytes, str]:
 
 def _bytes_of_path(path: Path) -> tuple[bytes, str]:
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give a Standard MIDI File (.mid)")
+        raise UserError(f"{path} is a folder; give {SCORE_FILES}")
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1), str(path)
+            return file.read(MOST_XML_BYTES + 1), str(path)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give a Standard MIDI File (.mid)") from None
+        raise UserError(f"{path} does not exist; give {SCORE_FILES}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read ({reason}); give a MIDI file (.mid)") from None
+        raise UserError(f"{path} cannot be read ({reason}); give {SCORE_FILES}") from None
 
 
 def _bytes_of_pretty_midi(midi: Any) -> bytes:

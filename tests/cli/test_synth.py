@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sine_pipeline import Ondes, SinePipeline
 
+from musicxml_files import SONG, write_mxl
 from ondes.audio import Audio
 from ondes.score import read_score, to_notes
 
@@ -54,6 +55,20 @@ def test_the_sidecar_tells_what_was_made_from_what(
     assert card["output"]["sample_rate_hz"] == 44_100
     assert card["output"]["duration_s"] == pytest.approx(Audio.read(output).duration_s)
     assert {"ondes", "torch", "diffusers"} <= set(card["versions"])
+
+
+def test_zipped_musicxml_is_played_and_its_losses_are_said(
+    ondes: Ondes, sines: SinePipeline, tmp_path: Path
+) -> None:
+    pytest.importorskip("verovio", reason="verovio converts MusicXML; pip install 'ondes[musicxml]'")
+    forte = "<direction><direction-type><dynamics><f/></dynamics></direction-type></direction>"
+    write_mxl(tmp_path / "song.mxl", SONG.replace("<note>", f"{forte}<note>", 1))
+    run = ondes("synth", tmp_path / "song.mxl", "-o", tmp_path / "song.wav")
+    assert run.status == 0
+    assert "song.mxl: dynamics and hairpins not played: 1" in run.err
+    assert Audio.read(tmp_path / "song.wav").duration_s > 2.0
+    card = json.loads((tmp_path / "song.json").read_text())
+    assert card["score"] == {"name": "song.mxl", "sha256": _sha256(tmp_path / "song.mxl")}
 
 
 def test_no_sidecar_where_none_is_wanted(

@@ -1,44 +1,16 @@
 """The corpus built from clones: what is found, what it becomes, and where it goes."""
 
 import json
-import zipfile
 
 import pytest
 
+from musicxml_files import SONG, write_mxl
 from ondes.datasets.named import dataset, folder_entries
-from ondes.datasets.openscore import build_corpus, find_scores, held_out, to_midi
+from ondes.datasets.openscore import build_corpus, find_scores, held_out
 from ondes.errors import UserError
 from ondes.score import notes_to_score, read_score, to_notes
 
 pytest.importorskip("verovio", reason="verovio converts MusicXML; pip install 'ondes[corpus]'")
-
-NOTE = (
-    "<note><pitch><step>{step}</step><octave>{octave}</octave></pitch>"
-    "<duration>1</duration><type>quarter</type></note>"
-)
-SONG = (
-    '<?xml version="1.0" encoding="UTF-8"?><score-partwise version="4.0"><part-list>'
-    '<score-part id="P1"><part-name>Flute</part-name>'
-    '<score-instrument id="P1-I1"><instrument-name>Flute</instrument-name></score-instrument>'
-    '<midi-instrument id="P1-I1"><midi-channel>1</midi-channel><midi-program>74</midi-program></midi-instrument>'
-    '</score-part></part-list><part id="P1"><measure number="1"><attributes><divisions>1</divisions>'
-    "<time><beats>4</beats><beat-type>4</beat-type></time><clef><sign>G</sign><line>2</line></clef></attributes>"
-    "<direction><direction-type><metronome><beat-unit>quarter</beat-unit><per-minute>120</per-minute></metronome>"
-    '</direction-type><sound tempo="120"/></direction>'
-    + "".join(NOTE.format(step=step, octave=5) for step in "CDEF")
-    + "</measure></part></score-partwise>"
-)
-
-
-def write_mxl(path, text=SONG):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    container = (
-        '<?xml version="1.0"?><container><rootfiles><rootfile full-path="score.xml" '
-        'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>'
-    )
-    with zipfile.ZipFile(path, "w") as zipped:
-        zipped.writestr("META-INF/container.xml", container)
-        zipped.writestr("score.xml", text)
 
 
 @pytest.fixture
@@ -59,7 +31,7 @@ def clones(tmp_path, notes_of):
 
 def test_musicxml_becomes_exact_notes(tmp_path):
     write_mxl(tmp_path / "song.mxl")
-    notes = to_notes(read_score(to_midi(tmp_path / "song.mxl")))
+    notes = to_notes(read_score(tmp_path / "song.mxl"))
     assert notes.pitch.tolist() == [72, 74, 76, 77]
     assert notes.onset_s == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=2e-3)
     assert set(notes.program.tolist()) == {73}
@@ -107,7 +79,7 @@ def test_repeating_converts_nothing_again(tmp_path, clones, monkeypatch):
     build_corpus(clones, tmp_path / "out")
     before = (tmp_path / "out" / "manifest.jsonl").read_bytes()
     monkeypatch.setattr(
-        "ondes.datasets.openscore.to_midi", lambda path: pytest.fail(f"{path} converted again")
+        "ondes.datasets.openscore.to_midi", lambda _, name: pytest.fail(f"{name} converted again")
     )
     build_corpus(clones, tmp_path / "out")
     assert (tmp_path / "out" / "manifest.jsonl").read_bytes() == before

@@ -118,7 +118,7 @@ def render(
 def openscore(clones: ClonesArgument, *, output: CorpusOption) -> None:
     """Build the corpus that the bundled models learnt from, from clones of the public repositories.
 
-    MusicXML is converted with verovio (pip install 'ondes[corpus]'). Add the result with 'ondes data add corpus'.
+    MusicXML is converted with verovio (pip install 'ondes[musicxml]'). Add the result with 'ondes data add corpus'.
     """
     from ondes.datasets.openscore import build_corpus  # noqa: PLC0415
 

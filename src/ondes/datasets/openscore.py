@@ -7,8 +7,6 @@ verovio, so times are exact and velocities flat.
 
 from __future__ import annotations
 
-import base64
-import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,20 +14,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unicodedata import normalize
 
 from ondes.datasets.named import MANIFEST, MIDI_SUFFIXES
 from ondes.errors import UserError
 from ondes.files import written_whole
+from ondes.musicxml import MUSICXML_SUFFIXES, check_verovio, to_midi
 from ondes.score import Notes, read_score, to_notes
-
-if TYPE_CHECKING:
-    import verovio
 
 log = logging.getLogger(__name__)
 
-MUSICXML_SUFFIXES = (".mxl", ".musicxml", ".xml")
 FAILED = "failed.jsonl"
 
 Progress = Callable[[int, int], None]
@@ -142,7 +137,7 @@ def build_corpus(clones: Sequence[Path], out: Path, *, progress: Progress | None
     """
     found = [score for clone in clones for score in find_scores(clone)]
     if any(score.path.suffix.lower() in MUSICXML_SUFFIXES for score in found):
-        _check_verovio()
+        check_verovio("a score of these clones")
     _check_output(out)
     report, rows, seen = CorpusReport(), [], set()
     for number, score in enumerate(found, 1):
@@ -194,27 +189,6 @@ def _of(collection: Collection, clone: Path) -> Iterator[Found]:
                 yield Found(collection, path, path.relative_to(top).parts[:-1])
 
 
-def to_midi(path: Path) -> bytes:
-    """The MIDI file that verovio makes of MusicXML.
-
-    Raises:
-        UserError: If verovio cannot read it.
-    """
-    toolkit = _toolkit()
-    if not toolkit.loadFile(str(path)):
-        raise UserError(f"{path} cannot be read by verovio; give MusicXML (.mxl, .musicxml)")
-    return base64.b64decode(toolkit.renderToMIDI())
-
-
-def _toolkit() -> verovio.toolkit:
-    import verovio  # noqa: PLC0415
-
-    verovio.enableLog(verovio.LOG_OFF)
-    toolkit = verovio.toolkit()
-    toolkit.setOptions({"breaks": "none"})
-    return toolkit
-
-
 def _converted(source: Path, target: Path) -> Notes:
     """Notes of the converted file, made unless it is there.
 
@@ -223,7 +197,9 @@ def _converted(source: Path, target: Path) -> Notes:
     """
     if not target.is_file():
         is_midi = source.suffix.lower() in MIDI_SUFFIXES
-        data = source.read_bytes() if is_midi else to_midi(source)
+        data = source.read_bytes()
+        if not is_midi:
+            data, _ = to_midi(data, str(source))
         if not len(to_notes(read_score(data))):
             raise UserError(f"{source} has no notes")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -244,11 +220,6 @@ def _contents(notes: Notes) -> dict[str, Any]:
         for index, part in enumerate(notes.parts)
     ]
     return {"parts": parts, "notes": len(notes), "seconds": round(notes.duration_s, 2)}
-
-
-def _check_verovio() -> None:
-    if importlib.util.find_spec("verovio") is None:
-        raise UserError("verovio is not installed, which converts MusicXML; pip install 'ondes[corpus]'")
 
 
 def _check_output(out: Path) -> None:
