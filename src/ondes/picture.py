@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ondes.audio import Audio
+from ondes.colours import PART_COLOURS, part_colour
 from ondes.files import written_whole
 from ondes.representations.mel import MEL, MelSpec, hz_to_mel
 from ondes.representations.mel_stream import stream_log_mel
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PART_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#6b4c9a")
-"""Okabe and Ito's colours, which most colour-blind people can tell apart, and two more; then again."""
-
-DRUM_COLOUR = "#777777"
 TICKS_HZ = (200, 500, 1000, 2000, 5000, 10_000, 20_000)
 DB_PER_NEPER = 20 / np.log(10)
 PEDAL_OPACITY = 0.25
@@ -156,6 +153,21 @@ def draw_spectrograms(path: Path, sounds: Mapping[str, tuple[np.ndarray, Sequenc
         canvas.savefig(neighbour, dpi=80)
 
 
+def draw_mel(path: Path, log_mel: np.ndarray) -> None:
+    """Write a PNG with one mel spectrogram over the whole width.
+
+    Args:
+        path: The picture, written whole or not at all.
+        log_mel: As `picture_mel` gives it (bands, frames).
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    canvas = Figure(figsize=(14, 3.6), layout="constrained")
+    _draw_spectrum(canvas.subplots(), log_mel, MEL)
+    with written_whole(path) as neighbour:
+        canvas.savefig(neighbour, dpi=110)
+
+
 def picture_mel(audio: Audio, *, spec: MelSpec = MEL) -> np.ndarray:
     """The log-mel spectrogram of the mean of all channels, computed piece by piece.
 
@@ -217,7 +229,7 @@ def _draw_roll(axes: Axes, notes: Notes) -> None:
         mine = notes.part == index
         if not mine.any():
             continue
-        colour = DRUM_COLOUR if part.is_drum else PART_COLOURS[index % len(PART_COLOURS)]
+        colour = part_colour(index, is_drum=part.is_drum)
         opacity = 0.35 + 0.65 * notes.velocity[mine] / 127
         onset_s, key_s, pitch = notes.onset_s[mine], notes.key_release_s[mine], notes.pitch[mine]
         spans = [(onset_s, key_s, opacity), (key_s, notes.release_s[mine], PEDAL_OPACITY * opacity)]
@@ -225,7 +237,9 @@ def _draw_roll(axes: Axes, notes: Notes) -> None:
             colours = np.column_stack([np.tile(to_rgb(colour), (len(alpha), 1)), alpha])
             corners = _note_corners(start_s, end_s, pitch)
             axes.add_collection(PolyCollection(list(corners), facecolors=colours.tolist(), linewidths=0))
-        legend.append(Patch(color=colour, label=part.name or f"part {index + 1}"))
+        # Between two dollar signs stands mathematics, which names of parts are not.
+        label = (part.name or f"part {index + 1}").replace("$", r"\$")
+        legend.append(Patch(color=colour, label=label))
     lowest, highest = (int(notes.pitch.min()), int(notes.pitch.max())) if len(notes) else (48, 84)
     octaves = range(lowest // 12, highest // 12 + 2)
     axes.set_ylim(lowest - 2, highest + 2)
