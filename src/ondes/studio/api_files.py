@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -31,7 +31,7 @@ View = Literal["notes", "roll.png", "peaks", "mel.png", "flac", "wav"]
 READERS = 4
 """Uploads and views that are worked on at once; others wait, and keep nothing else waiting."""
 
-BYTES = {
+BYTES: dict[str, Any] = {
     "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
     "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
 }
@@ -90,7 +90,7 @@ def file_routes(studio: Studio) -> APIRouter:
     return router
 
 
-def _given(*statuses: int) -> dict[int | str, dict[str, object]]:
+def _given(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The answers of an operation that gives bytes, for its description."""
     return {
         200: BYTES | {"description": "The bytes."},

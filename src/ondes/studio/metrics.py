@@ -42,20 +42,27 @@ class Metrics:
         self.studio = studio
         self.registry = CollectorRegistry()
         self.registry.register(_States(studio))
-        named = {"registry": self.registry}
-        self.ended = Counter("ondes_jobs_ended", "Jobs that ended.", ["kind", "state"], **named)
-        self.took = Histogram(
-            "ondes_job_seconds", "From begin to end of jobs that are done.", ["kind"], buckets=JOB_S, **named
+        self.ended = Counter(
+            "ondes_jobs_ended", "Jobs that ended.", ["kind", "state"], registry=self.registry
         )
-        self.audio = Counter("ondes_audio_seconds", "Seconds of audio in results.", ["kind"], **named)
+        self.took = Histogram(
+            "ondes_job_seconds",
+            "From begin to end of jobs that are done.",
+            ["kind"],
+            buckets=JOB_S,
+            registry=self.registry,
+        )
+        self.audio = Counter(
+            "ondes_audio_seconds", "Seconds of audio in results.", ["kind"], registry=self.registry
+        )
         self.requests = Histogram(
             "ondes_request_seconds",
             "Until an answer begins.",
             ["method", "route", "status"],
             buckets=REQUEST_S,
-            **named,
+            registry=self.registry,
         )
-        self.in_flight = Gauge("ondes_requests_in_flight", "Requests being answered.", **named)
+        self.in_flight = Gauge("ondes_requests_in_flight", "Requests being answered.", registry=self.registry)
         self._counted: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
