@@ -30,6 +30,7 @@ COMMANDS = (
     "outpaint",
     "replay",
     "models",
+    "serve",
     "train",
     "evaluate",
     "data",
