@@ -15,7 +15,7 @@ from ondes.models.mel_unet import MelUNet
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.audio import AudioPipeline
 from ondes.pipelines.audio_inputs import available_bytes, take_sound
-from ondes.pipelines.audio_making import new_mel
+from ondes.pipelines.audio_making import Level, levelled, new_mel
 from ondes.pipelines.audio_windows import Meter, mirrored, windows_between
 from ondes.pipelines.loudness import LoudnessMeter
 from ondes.pipelines.samplers import SAMPLERS, make_scheduler
@@ -125,6 +125,32 @@ def test_loudness_is_what_was_asked_for(pipeline: AudioPipeline) -> None:
     for block in pipeline.stream(1.0, loudness_lufs=-30.0):
         meter.push(block.samples)
     assert meter.lufs() == pytest.approx(-30.0, abs=0.05)
+
+
+def test_new_music_opens_as_loud_as_the_model_says_with_one_gain_for_all_of_it(saved: Path) -> None:
+    plain, opening = (AudioPipeline.from_pretrained(saved, opening_lufs=lufs) for lufs in (None, -35.0))
+    # The first window is 0.74 s, of which the vocoder keeps back what the next may change.
+    as_it_comes, made = (
+        np.concatenate([block.samples for block in one.stream(2.0)], 1) for one in (plain, opening)
+    )
+    meter = LoudnessMeter(RATE_HZ)
+    first = next(iter(opening.stream(2.0, progress=None))).samples.shape[1]
+    meter.push(made[:, : max(first, 24_000)])
+    assert meter.lufs() == pytest.approx(-35.0, abs=1.5)
+    ratio = made[:, 1000:] / as_it_comes[:, 1000:]
+    assert np.allclose(ratio[np.abs(as_it_comes[:, 1000:]) > 1e-3], np.median(ratio), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("loudness", "gain_db"), [(-30.0, 7.0), (-60.0, 20.0), (math.inf, 2.0)])
+def test_a_soft_opening_is_raised_so_far_and_a_silent_one_not(loudness: float, gain_db: float) -> None:
+    level = Level(gain_db=2.0, opening_lufs=-23.0)
+    time_s = np.arange(RATE_HZ) / RATE_HZ
+    tone = np.sin(2 * np.pi * 997 * time_s)[None] * 10 ** (
+        (loudness + 3.01) / 20 if loudness < 0 else -math.inf
+    )
+    block = torch.from_numpy(np.concatenate([tone, np.zeros_like(tone)]).astype(np.float32))
+    made = Audio.concatenate(levelled([block], RATE_HZ, level=level, length_s=1.0)).samples
+    assert made == pytest.approx(10 ** (gain_db / 20) * block.numpy(), rel=2e-2, abs=1e-6)
 
 
 def test_progress_is_told_in_seconds_and_may_stop_the_work(pipeline: AudioPipeline) -> None:

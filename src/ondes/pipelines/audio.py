@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
+
+import numpy as np
 
 from ondes.audio import Audio
 from ondes.models.bigvgan import BigVGAN
@@ -12,8 +14,8 @@ from ondes.models.griffin_lim import GriffinLim
 from ondes.models.mel_unet import MelUNet
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.audio_inputs import Sound, check_memory, checked_length
-from ondes.pipelines.audio_making import checked_loudness, stream_new
-from ondes.pipelines.audio_verbs import Regions, between, lengthened, mended, varied
+from ondes.pipelines.audio_making import Level, checked_loudness, stream_new
+from ondes.pipelines.audio_verbs import Regions, between, each, lengthened, mended, varied
 from ondes.pipelines.audio_windows import Meter, Progress, WindowMaker, frames_of
 from ondes.pipelines.loading import load_with_vocoder
 from ondes.pipelines.stored import StoredPipeline
@@ -37,6 +39,9 @@ class AudioPipeline(StoredPipeline):
         default_guidance_scale: The same of the guidance scale.
         default_temperature: The same of the temperature.
         gain_db: Brings the loudness of this model's new music to that of its training data.
+        first_frames: Frames of the first window of new music, short so that a stream begins early.
+        opening_lufs: What the loudness of that window becomes, with one gain for the whole piece, where the caller asks
+            for none; `gain_db` alone is applied where missing.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class AudioPipeline(StoredPipeline):
         default_guidance_scale: float = 1.0,
         default_temperature: float = 1.0,
         gain_db: float = 0.0,
+        first_frames: int = 512,
+        opening_lufs: float | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(network=network, vocoder=vocoder, scheduler=scheduler)
@@ -60,6 +67,8 @@ class AudioPipeline(StoredPipeline):
             default_guidance_scale=default_guidance_scale,
             default_temperature=default_temperature,
             gain_db=gain_db,
+            first_frames=first_frames,
+            opening_lufs=opening_lufs,
         )
         network.eval()
         vocoder.eval()
@@ -151,8 +160,8 @@ class AudioPipeline(StoredPipeline):
         Args:
             duration_s: Length in seconds; to the nearest sample.
             seed: Of the noise the music is made from.
-            loudness_lufs: Integrated loudness of the result by ITU-R BS.1770; the model's own if missing. It is known
-                only when all is made, so all is made before the first block comes.
+            loudness_lufs: Integrated loudness of the result by ITU-R BS.1770, for which all is made before the first
+                block comes. If missing, the first window is brought to the model's usual one, the rest with it.
             progress: Called with the seconds made and to be made; it may raise to stop.
             choices: As of `maker`.
 
@@ -162,14 +171,19 @@ class AudioPipeline(StoredPipeline):
         length_s = checked_length(duration_s, "a piece")
         maker = self.maker(seed, **choices)
         spec = self.network.spec
-        plan = self.plan(frames_of(round(length_s * spec.sample_rate_hz), spec.hop_samples))
+        frames = frames_of(round(length_s * spec.sample_rate_hz), spec.hop_samples)
+        plan = self.plan(frames, first=self.config["first_frames"])
+        opening_lufs = self.config["opening_lufs"]
         return stream_new(
             maker,
             self.vocoder,
             plan,
             length_s,
-            gain_db=float(self.config["gain_db"]),
-            loudness_lufs=checked_loudness(loudness_lufs),
+            level=Level(
+                float(self.config["gain_db"]),
+                checked_loudness(loudness_lufs),
+                None if opening_lufs is None else float(opening_lufs),
+            ),
             meter=Meter(progress, length_s),
         )
 
@@ -207,7 +221,7 @@ class AudioPipeline(StoredPipeline):
             UserError: If the sound or a setting cannot be used.
         """
         settings = {"strength": strength, "loudness_lufs": loudness_lufs, "progress": progress}
-        return self._each(varied, audio, seed, choices, **settings)
+        return each(self, varied, audio, seed, choices, **settings)
 
     @overload
     def interpolate(self, first: Sound, second: Sound, *, ratios: None = None, **choices: Any) -> Audio: ...
@@ -293,7 +307,7 @@ class AudioPipeline(StoredPipeline):
         Raises:
             UserError: If the sound, a region or a setting cannot be used.
         """
-        return self._each(mended, audio, seed, choices, regions=regions, progress=progress)
+        return each(self, mended, audio, seed, choices, regions=regions, progress=progress)
 
     @overload
     def outpaint(self, audio: Sound, **choices: Any) -> Audio: ...
@@ -326,29 +340,26 @@ class AudioPipeline(StoredPipeline):
             UserError: If the sound or a setting cannot be used, or the result does not fit into memory.
         """
         settings = {"before_s": before_s, "after_s": after_s, "progress": progress}
-        return self._each(lengthened, audio, seed, choices, **settings)
+        return each(self, lengthened, audio, seed, choices, **settings)
 
-    def _each(
-        self,
-        verb: Callable[..., Audio],
-        audio: Sound | list[Sound],
-        seed: int,
-        choices: dict[str, Any],
-        **settings: Any,
-    ) -> Audio | list[Audio]:
-        """A verb for a sound, or for each of a list with a seed of its own."""
-        if not isinstance(audio, list):
-            return verb(self, audio, self.maker(seed, **choices), **settings)
-        return [
-            verb(self, sound, self.maker(seed + item, **choices), **settings)
-            for item, sound in enumerate(audio)
-        ]
+    def plan(self, frames: int, *, first: int | None = None) -> list[Segment]:
+        """Windows in which so many frames are made, each with the end of the one before as context.
 
-    def plan(self, frames: int) -> list[Segment]:
-        """Windows in which so many frames are made, each with the end of the one before as context."""
+        Args:
+            frames: How many.
+            first: Frames of the first window, at most those of any other; as many where missing.
+        """
         window, context = (int(self.config[name]) for name in ("window_frames", "context_frames"))
         multiple = int(self.network.multiple)
-        return segments(frames, window=window, context=context, first=window, multiple=multiple)
+        return segments(
+            frames, window=window, context=context, first=min(first or window, window), multiple=multiple
+        )
+
+    def join_times_s(self, duration_s: float) -> np.ndarray:
+        """Where windows join in new music of a length, in seconds."""
+        rate = self.network.spec.frames_per_second
+        plan = self.plan(round(duration_s * rate), first=self.config["first_frames"])
+        return np.array([segment.start + segment.known for segment in plan[1:]]) / rate
 
     def maker(
         self,

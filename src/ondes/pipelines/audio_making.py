@@ -6,6 +6,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from ondes.representations.segments import Segment
 
 BLOCK_SAMPLES = 1 << 18
 """Read back at once."""
+
+MOST_OPENING_DB = 18.0
+"""Music that begins more softly than this is meant to be soft."""
 
 
 def new_mel(
@@ -76,29 +80,38 @@ def cut(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
             return
 
 
+@dataclass(frozen=True)
+class Level:
+    """How loud new music is to be.
+
+    Attributes:
+        gain_db: How much louder it becomes where neither of the others is given.
+        loudness_lufs: What the loudness of all of it becomes.
+        opening_lufs: What that of its first block becomes, with one gain for all of it that differs from `gain_db` by
+            `MOST_OPENING_DB` at most.
+    """
+
+    gain_db: float = 0.0
+    loudness_lufs: float | None = None
+    opening_lufs: float | None = None
+
+
 def levelled(
-    blocks: Iterable[Tensor],
-    sample_rate_hz: int,
-    *,
-    gain_db: float,
-    loudness_lufs: float | None,
-    length_s: float,
+    blocks: Iterable[Tensor], sample_rate_hz: int, *, level: Level, length_s: float
 ) -> Iterator[Audio]:
     """A sound in blocks with its level set and its peaks turned down.
 
     Args:
         blocks: The sound.
         sample_rate_hz: Its rate.
-        gain_db: How much louder it becomes.
-        loudness_lufs: Or what its loudness becomes, for which all of it is first written to a temporary file.
+        level: What it is to be. For a loudness of the whole, all of the sound is first written to a temporary file.
         length_s: Its length, to find out whether there is room for that file.
 
     Raises:
         UserError: If there is not.
     """
-    if loudness_lufs is None:
-        gain = 10 ** (gain_db / 20)
-        for block in limited(gain * block for block in blocks):
+    if level.loudness_lufs is None:
+        for block in limited(_with_opening_at(level, blocks, sample_rate_hz)):
             yield Audio(block.numpy(), sample_rate_hz)
         return
     _check_disk(length_s, sample_rate_hz)
@@ -110,9 +123,31 @@ def levelled(
             meter.push(block.numpy())
             file.write(block.numpy().T.tobytes())
         loudness = meter.lufs()
-        gain = 10 ** ((loudness_lufs - loudness) / 20) if math.isfinite(loudness) else 1.0
+        gain = 10 ** ((level.loudness_lufs - loudness) / 20) if math.isfinite(loudness) else 1.0
         for block in limited(gain * block for block in _read_back(file, channels)):
             yield Audio(block.numpy(), sample_rate_hz)
+
+
+def _with_opening_at(level: Level, blocks: Iterable[Tensor], sample_rate_hz: int) -> Iterator[Tensor]:
+    """A sound with the gain that its first block says."""
+    gain: float | None = None
+    for block in blocks:
+        if gain is None:
+            gain = 10 ** (_opening_gain_db(level, block, sample_rate_hz) / 20)
+        yield gain * block
+
+
+def _opening_gain_db(level: Level, block: Tensor, sample_rate_hz: int) -> float:
+    """The gain for a sound that begins like this; a block that is silent or too short to measure says nothing."""
+    if level.opening_lufs is None:
+        return level.gain_db
+    meter = LoudnessMeter(sample_rate_hz)
+    meter.push(block.numpy())
+    loudness = meter.lufs()
+    if not math.isfinite(loudness):
+        return level.gain_db
+    more = level.opening_lufs - loudness - level.gain_db
+    return level.gain_db + max(-MOST_OPENING_DB, min(MOST_OPENING_DB, more))
 
 
 def _read_back(file: IO[bytes], channels: int) -> Iterator[Tensor]:
@@ -148,8 +183,7 @@ def stream_new(
     plan: Iterable[Segment],
     length_s: float,
     *,
-    gain_db: float,
-    loudness_lufs: float | None,
+    level: Level,
     meter: Meter,
 ) -> Iterator[Audio]:
     """Blocks of new music; see `AudioPipeline.stream`."""
@@ -157,6 +191,4 @@ def stream_new(
     pieces = new_mel(maker, plan, length_s, meter=meter)
     samples = round(length_s * spec.sample_rate_hz)
     sound = cut(voiced(vocoder, pieces, frames_of(samples, spec.hop_samples)), samples)
-    yield from levelled(
-        sound, spec.sample_rate_hz, gain_db=gain_db, loudness_lufs=loudness_lufs, length_s=length_s
-    )
+    yield from levelled(sound, spec.sample_rate_hz, level=level, length_s=length_s)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ondes.audio import Audio
 from ondes.diffusion.sphere import slerp
 from ondes.pipelines.audio_editing import one_side
-from ondes.pipelines.audio_making import cut, levelled, voiced
+from ondes.pipelines.audio_making import Level, cut, levelled, voiced
 from ondes.pipelines.audio_rates import MelReader, exactly, resampled
 from ondes.pipelines.audio_windows import Meter, Place, WindowMaker, frames_of, place_of
 from ondes.representations.segments import Segment
@@ -148,8 +148,7 @@ def revoiced(
     made = levelled(
         cut(sound, frames * spec.hop_samples),
         spec.sample_rate_hz,
-        gain_db=0.0,
-        loudness_lufs=loudness_lufs,
+        level=Level(loudness_lufs=loudness_lufs),
         length_s=length_s,
     )
     own = resampled((np.asarray(block.samples) for block in made), spec.sample_rate_hz, sample_rate_hz)

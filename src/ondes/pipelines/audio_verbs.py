@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ondes.audio import Audio
 from ondes.errors import UserError, nearest
@@ -29,6 +29,23 @@ log = logging.getLogger(__name__)
 
 Regions = str | Sequence[Region] | Sequence[tuple[float, float]]
 """As `12.5-15,1:03-1:07.25`, as pairs of seconds, or in samples."""
+
+
+def each(
+    pipeline: AudioPipeline,
+    verb: Callable[..., Audio],
+    audio: Sound | list[Sound],
+    seed: int,
+    choices: dict[str, Any],
+    **settings: Any,
+) -> Audio | list[Audio]:
+    """A verb for a sound, or for each of a list with a seed of its own."""
+    if not isinstance(audio, list):
+        return verb(pipeline, audio, pipeline.maker(seed, **choices), **settings)
+    return [
+        verb(pipeline, sound, pipeline.maker(seed + item, **choices), **settings)
+        for item, sound in enumerate(audio)
+    ]
 
 
 def varied(

@@ -18,7 +18,7 @@ from ondes.pipelines.audio_inputs import (
     checked_strength,
     take_sound,
 )
-from ondes.pipelines.audio_making import checked_loudness, levelled
+from ondes.pipelines.audio_making import Level, checked_loudness, levelled
 from ondes.pipelines.audio_windows import Progress
 from ondes.pipelines.msanii import MsaniiPipeline
 from ondes.representations.regions import Region
@@ -227,5 +227,6 @@ def _each(verb: Callable[[Audio, int], Audio], audio: Sound | list[Sound], seed:
 def _levelled(audio: Audio, loudness_lufs: float | None) -> Audio:
     """Audio of a loudness, where there is one to have, with its peaks turned down."""
     block = torch.tensor(audio.samples)
-    settings = {"gain_db": 0.0, "loudness_lufs": loudness_lufs, "length_s": audio.duration_s}
-    return Audio.concatenate(levelled([block], audio.sample_rate_hz, **settings))
+    level = Level(loudness_lufs=loudness_lufs)
+    made = levelled([block], audio.sample_rate_hz, level=level, length_s=audio.duration_s)
+    return Audio.concatenate(made)
