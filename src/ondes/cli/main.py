@@ -31,6 +31,7 @@ COMMANDS = (
     "replay",
     "models",
     "serve",
+    "studio",
     "train",
     "evaluate",
     "data",

@@ -18,6 +18,7 @@ from ondes.studio.page_plan import CHAIN, TABS, Slot, TabPlan, uses
 
 if TYPE_CHECKING:
     import gradio as gr
+    from gradio.themes import Base
 
 ASSETS = Path(__file__).parent / "assets"
 ASSETS_PATH = "/page"
@@ -42,11 +43,11 @@ def head() -> str:
     )
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """Plain, in the fonts of the reader's system."""
-    import gradio as gr  # noqa: PLC0415
+    from gradio.themes import Base  # noqa: PLC0415
 
-    return gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=SANS, font_mono=MONO)
+    return Base(primary_hue="indigo", neutral_hue="slate", font=SANS, font_mono=MONO)
 
 
 def build_page(models: Models) -> gr.Blocks:
