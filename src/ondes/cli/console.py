@@ -88,6 +88,18 @@ def counting_notes(label: str) -> Iterator[Report]:
 
 
 @contextmanager
+def counting_files(label: str) -> Iterator[Report]:
+    """A progress bar over files to be worked on, with the time that is left."""
+    with _music_progress() as progress:
+        task = progress.add_task(label, total=None, music="")
+
+        def report(done: float, total: float) -> None:
+            progress.update(task, completed=done, total=total, music=f"{done:.0f} of {total:.0f} files")
+
+        yield report
+
+
+@contextmanager
 def _music_progress() -> Iterator[Progress]:
     """Label, bar, music made so far, and the estimated time left; nothing stays of it where the work fails."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415

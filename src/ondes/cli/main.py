@@ -1,7 +1,7 @@
 """`ondes`: where the commands come together, and where errors turn into one line and an exit status.
 
-Exit status: 0 done, 1 a comparison failed (`ondes replay`), 2 something typed or given cannot be used, 130
-stopped by Ctrl-C, 141 the reader of a stream went away, 143 terminated.
+Exit status: 0 done, 1 a comparison failed (`ondes replay`) or files of a batch did, 2 something typed or given cannot
+be used, 130 stopped by Ctrl-C, 141 the reader of a stream went away, 143 terminated.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ COMMANDS = (
     "interpolate",
     "inpaint",
     "outpaint",
+    "batch",
     "replay",
     "models",
     "serve",

@@ -48,6 +48,23 @@ ConfigOption = Annotated[
 ]
 
 
+def words_of(path: Path) -> dict[str, list[str]]:
+    """The words that a file has for every key, one or more, where the keys are not those of a command.
+
+    Raises:
+        UserError: If the file cannot be read, or a key stands there twice or holds further keys.
+    """
+    found: dict[str, list[str]] = {}
+    for key_node, value_node in _pairs(path):
+        key = str(key_node.value)
+        if key in found:
+            raise UserError(f"{path}, line {_line(key_node)}: {key!r} stands here a second time; keep one")
+        words = _value(path, key, value_node, several=True)
+        if words is not None and words != [""]:
+            found[key] = list(words)
+    return found
+
+
 def _by_key(parameters: list[Any]) -> dict[str, Any]:
     """The parameters of a command by how they may be written in a file: flags without dashes, names of arguments."""
     found = {}

@@ -1,0 +1,215 @@
+"""Who works through a batch: processes of this machine, or actors of Ray.
+
+An engine takes a plan, files and a number of workers, and gives what becomes of each file, in the order in which they
+are finished. Closing it stops all work within one evaluation of a network. A worker that dies costs the file that it
+worked on, and no other.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from ondes.errors import UserError
+from ondes.tasks.batch import Done, Item, Plan, Worker
+from ondes.tasks.bench import Cancelled
+
+Engine = Callable[[Plan, Sequence[Item], int], Generator[Done, None, None]]
+
+DIED = "the process that worked on it died, perhaps for lack of memory; try it alone, or with fewer workers"
+
+STOP_S = 30.0
+"""How long workers of Ray may take to stop before they are killed."""
+
+
+def engine_of(name: str) -> Engine:
+    """The engine of a name: "local", "ray" for workers that Ray starts on this machine, or the address of a cluster.
+
+    Raises:
+        UserError: If there is no such engine, or Ray is missing.
+    """
+    if name == "local":
+        return with_processes
+    if name != "ray" and not name.startswith("ray://"):
+        raise UserError(f"there is no engine {name!r}; local, ray or ray://HOST:PORT are")
+    if importlib.util.find_spec("ray") is None:
+        raise UserError(f"the engine {name} needs Ray, which is not installed; pip install 'ondes[ray]'")
+    address = None if name == "ray" else name
+    return lambda plan, items, workers: with_ray(plan, items, workers, address=address)
+
+
+def with_processes(plan: Plan, items: Sequence[Item], workers: int) -> Generator[Done, None, None]:
+    """Work with processes of this machine, started afresh so that they share nothing with this one."""
+    waiting = deque(items)
+    while waiting:
+        for suspect in (yield from _through(plan, waiting, workers)):
+            if (yield from _through(plan, deque([suspect]), 1)):
+                yield Done(suspect.name, "failed", DIED)
+
+
+def _through(plan: Plan, waiting: deque[Item], workers: int) -> Generator[Done, None, list[Item]]:
+    """Work through a queue until it is empty or a process dies; what was being worked on then."""
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    running: dict[Future[Done], Item] = {}
+    with ProcessPoolExecutor(
+        min(workers, len(waiting)), mp_context=context, initializer=_begin, initargs=(plan, stop)
+    ) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    item = waiting.popleft()
+                    running[pool.submit(_work, item)] = item
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    done = future.result()
+                    del running[future]
+                    yield done
+        except BrokenProcessPool:
+            return list(running.values())
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return []
+
+
+_worker: Worker | None = None
+"""Of this process, where it is one of a pool."""
+
+
+def _begin(plan: Plan, stop: Event) -> None:
+    """Make a process of a pool ready: quiet, with its threads, deaf to Ctrl-C, and never left behind."""
+    global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and stops the work in order
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    _be_quiet(plan.threads)
+    _worker = Worker(plan, stop.is_set)
+
+
+def _be_quiet(threads: int) -> None:
+    """No progress bars and warnings in a worker, whose remarks are in the records; torch with its threads."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    warnings.simplefilter("ignore")
+    logging.getLogger("ondes").setLevel(logging.ERROR)
+    import torch  # noqa: PLC0415
+    from diffusers.utils import logging as diffusers_logging  # noqa: PLC0415
+
+    torch.set_num_threads(threads)
+    diffusers_logging.set_verbosity(logging.CRITICAL)
+    diffusers_logging.disable_progress_bar()
+
+
+def _work(item: Item) -> Done:
+    """Work on a file in a process of a pool."""
+    assert _worker is not None, "the pool has begun"
+    try:
+        return _worker.work(item)
+    except Cancelled:
+        return Done(item.name, "failed", "stopped")
+
+
+class RayWorker:
+    """A worker as an actor of Ray, which can be told to stop while it works."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.stopping = threading.Event()
+        _be_quiet(plan.threads)
+        self.worker = Worker(plan, self.stopping.is_set)
+
+    def work(self, item: Item) -> Done:
+        """Work on a file."""
+        try:
+            return self.worker.work(item)
+        except Cancelled:
+            return Done(item.name, "failed", "stopped")
+
+    def stop(self) -> None:
+        """Let the work that goes on end."""
+        self.stopping.set()
+
+
+def with_ray(
+    plan: Plan, items: Sequence[Item], workers: int, *, address: str | None = None
+) -> Generator[Done, None, None]:
+    """Work with actors of Ray, each with models of its own; files must be where all of them can reach them.
+
+    Args:
+        plan: What to do.
+        items: The files.
+        workers: How many actors.
+        address: Of a cluster, as `ray://host:10001`; where None Ray is started here, for this batch alone.
+    """
+    import ray  # noqa: PLC0415
+    from ray.exceptions import RayActorError  # noqa: PLC0415
+
+    _join(address, workers)
+    # Two calls at a time: the work, and the word to stop.
+    actors: Any = ray.remote(RayWorker).options(num_cpus=plan.threads, max_concurrency=2)  # pyright: ignore
+    waiting = deque(items)
+    running: dict[Any, tuple[Any, Item]] = {}
+    try:
+        for _ in range(min(workers, len(waiting))):
+            _give(actors.remote(plan), waiting, running)
+        while running:
+            (finished, *_), _ = ray.wait(list(running), num_returns=1)
+            actor, item = running.pop(finished)
+            try:
+                done = ray.get(finished)
+            except RayActorError:
+                done, actor = Done(item.name, "failed", DIED), None
+            if waiting:
+                _give(actor or actors.remote(plan), waiting, running)
+            yield done
+    finally:
+        for actor, _ in running.values():
+            actor.stop.remote()
+        if running:
+            ray.wait(list(running), num_returns=len(running), timeout=STOP_S)
+        ray.shutdown()
+
+
+def _give(actor: Any, waiting: deque[Item], running: dict[Any, tuple[Any, Item]]) -> None:
+    """Give a worker the next file."""
+    item = waiting.popleft()
+    running[actor.work.remote(item)] = (actor, item)
+
+
+def _join(address: str | None, workers: int) -> None:
+    """Be a client of a cluster, or the head of a small one that nobody else can reach.
+
+    Raises:
+        UserError: If the cluster cannot be reached.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if address is None:
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                _node_ip_address="127.0.0.1",
+            )
+            return
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            words = " ".join(str(error).split())
+            raise UserError(f"no Ray cluster answers at {address} ({words}); give ray://HOST:PORT") from None
