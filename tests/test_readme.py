@@ -13,11 +13,11 @@ import pytest
 import typer
 
 from ondes.audio import Audio
-from ondes.cli.audio_record import AudioRecord
 from ondes.cli.main import build_app
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
 from ondes.sidecar import Sidecar
+from ondes.tasks.audio_record import AudioRecord
 from tiny_model import (
     save_tiny_audio,
     save_tiny_composer,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer
 
-from ondes.cli.audio_record import VERBS
 from ondes.cli.main import build_app
+from ondes.tasks.audio_record import VERBS
 
 PAGE = Path(__file__).parents[2] / "docs" / "audio.md"
 ROW = re.compile(r"^\| (`-.*?) \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)

@@ -11,10 +11,10 @@ import torch
 from sine_pipeline import Ondes, SinePipeline
 from symusic.core import NoteTick, ScoreTick, TrackTick
 
-from ondes.cli import separating
 from ondes.models.part_labeller import PartLabeller
 from ondes.pipelines.separation import SeparationPipeline
 from ondes.score import read_score
+from ondes.tasks import separating
 
 
 @pytest.fixture(scope="module")

@@ -2,101 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondes.cli import rendering
-from ondes.cli.audio_record import AudioRecord, is_audio_record
 from ondes.cli.console import complain, playing, say, waiting
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
-from ondes.files import file_sha256
-from ondes.sidecar import Output, Source, current_versions, portable_name
+from ondes.sidecar import Output, Source, portable_name
+from ondes.tasks.audio_orders import Engine, Order, Sound, blocks_of, describe, exact_encoding, look_at
+from ondes.tasks.audio_record import is_audio_record
+from ondes.tasks.audio_writing import staged, write_blocks
 
 if TYPE_CHECKING:
-    from ondes.audio import Audio
     from ondes.pipelines.audio_opening import AudioMaker
 
 KEEPING = ("inpaint", "outpaint")
 """Verbs that leave samples of their input as they are."""
-
-MOST_CHANNELS = 2
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A file that was looked at.
-
-    Attributes:
-        path: Where it is.
-        sha256: Of its bytes.
-        sample_rate_hz: Its rate.
-        channels: One or two.
-        samples: In each channel.
-        encoding: What keeps its samples exactly, as `ondes.audio.encoding_of` says.
-    """
-
-    path: Path
-    sha256: str
-    sample_rate_hz: int
-    channels: int
-    samples: int
-    encoding: str
-
-    @property
-    def suffix(self) -> str:
-        """Of a file for what is made of it, which holds its samples exactly."""
-        return ".flac" if self.path.suffix.lower() == ".flac" and self.encoding == "24-bit" else ".wav"
-
-
-@dataclass(frozen=True)
-class Order:
-    """One file to make.
-
-    Attributes:
-        verb: Of the pipeline.
-        sounds: What is edited: none for new music, two to interpolate.
-        choices: Keyword arguments of the verb, all of them JSON.
-        name: Of the file.
-        encoding: Of the file, as `AudioWriter` takes it.
-    """
-
-    verb: str
-    sounds: tuple[Sound, ...]
-    choices: dict[str, Any]
-    name: str
-    encoding: str | None
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What makes the audio, by the names that people type; the model's own vocoder, torch's own threads where None."""
-
-    model: str
-    vocoder: str | None
-    threads: int | None
-
-
-def look_at(path: Path) -> Sound:
-    """Find out whether a file can be edited, before a model is loaded for nothing.
-
-    Raises:
-        UserError: If it is missing, no audio, damaged, empty, or has more than two channels.
-    """
-    from ondes.audio import Audio, encoding_of  # noqa: PLC0415
-
-    audio = Audio.read(path)
-    samples = audio.samples.shape[1]
-    if not samples:
-        raise UserError(f"{path} holds no samples; give a file with sound in it")
-    if audio.channels > MOST_CHANNELS:
-        raise UserError(
-            f"{path} has {audio.channels} channels; mono and stereo can be edited, so mix it down first"
-        )
-    return Sound(path, file_sha256(path), audio.sample_rate_hz, audio.channels, samples, encoding_of(path))
 
 
 def plan(
@@ -143,9 +67,7 @@ def _suffix(group: tuple[Sound, ...]) -> str:
 
 def _order(verb: str, group: tuple[Sound, ...], choices: dict[str, Any], name: str) -> Order:
     """An order whose encoding keeps the samples of the first sound, where the format can."""
-    suffix = Path(name).suffix.lower()
-    exact = {".wav": group[0].encoding, ".flac": "24-bit"} if group else {}
-    return Order(verb, group, choices, name, exact.get(suffix))
+    return Order(verb, group, choices, name, exact_encoding(group, name))
 
 
 def _check_folder(folder: Path, count: int) -> None:
@@ -176,11 +98,13 @@ def carry_out(orders: Sequence[Order], folder: Path, engine: Engine, *, sidecar:
     for order in orders:
         _check_place(order, folder, several=len(orders) > 1, sidecar=sidecar)
     pipeline = load_audio(engine)
-    with rendering.staged(folder) if len(orders) > 1 else nullcontext(folder) as place:
+    with staged(folder) if len(orders) > 1 else nullcontext(folder) as place:
         for order in orders:
             made = run(order, pipeline, place / order.name)
             if sidecar:
-                _describe(order, made, folder, engine, pipeline).write(_beside(place / order.name))
+                inputs = [Source(portable_name(sound.path, folder), sound.sha256) for sound in order.sounds]
+                record = describe(order, inputs, made, folder, engine, pipeline)
+                record.write(_beside(place / order.name))
 
 
 def _beside(path: Path) -> Path:
@@ -239,46 +163,9 @@ def load_audio(engine: Engine) -> AudioMaker:
 def run(order: Order, pipeline: AudioMaker, path: Path) -> Output:
     """Make one file, with a progress bar."""
     with rendering.timed() as elapsed_s, playing(order.name) as report:
-        made = rendering.write_blocks(_blocks(order, pipeline, report), path, encoding=order.encoding)
+        made = write_blocks(blocks_of(order, pipeline, report), path, encoding=order.encoding)
     say(rendering.speed_line(path.name, made.duration_s, elapsed_s()))
     return made
-
-
-def _blocks(order: Order, pipeline: AudioMaker, report: Callable[[float, float], None]) -> Iterator[Audio]:
-    """The music block after block where it is new, and at once where a sound is edited."""
-    if not order.sounds:
-        yield from pipeline.stream(progress=report, **order.choices)
-        return
-    verb: Callable[..., Audio] = getattr(pipeline, order.verb)
-    yield verb(*(sound.path for sound in order.sounds), progress=report, **order.choices)
-
-
-def _describe(order: Order, made: Output, folder: Path, engine: Engine, pipeline: AudioMaker) -> AudioRecord:
-    """How a file in `folder` was made."""
-    import torch  # noqa: PLC0415
-
-    return AudioRecord(
-        verb=order.verb,
-        inputs=[Source(portable_name(sound.path, folder), sound.sha256) for sound in order.sounds],
-        choices={"steps": pipeline.default_steps} | order.choices,
-        threads=torch.get_num_threads(),
-        model=Source(rendering.portable(engine.model, folder), pipeline.model_hash),
-        vocoder=engine.vocoder and rendering.portable(engine.vocoder, folder),
-        encoding=order.encoding,
-        output=made,
-        versions=current_versions(),
-    )
-
-
-def seeds(choices: dict[str, Any], first: int, count: int) -> list[dict[str, Any]]:
-    """Variants that differ in their seeds, each one more than the one before.
-
-    Raises:
-        UserError: If they would go beyond the last seed.
-    """
-    if first + count > 2**32:
-        raise UserError(f"--seed {first} with -n {count} goes beyond the last seed, {2**32 - 1}; begin lower")
-    return [choices | {"seed": first + index} for index in range(count)]
 
 
 def looked_at(paths: Iterable[Path]) -> list[tuple[Sound, ...]]:

@@ -10,8 +10,6 @@ import typer
 
 from ondes.errors import UserError
 
-DEFAULT_MODEL = "audio-small"
-
 
 class AudioSampler(StrEnum):
     """The samplers of audio models by the names people type."""

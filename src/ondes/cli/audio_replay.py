@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ondes.cli import audio_editing, rendering
-from ondes.cli.audio_editing import Engine, Order, Sound
-from ondes.cli.audio_record import AudioRecord
+from ondes.cli import audio_editing
 from ondes.cli.replay import check_hash, conclude, mention_versions, place_of, rename_staged, target_of
 from ondes.errors import UserError
+from ondes.tasks.audio_orders import Engine, Order, Sound, look_at
+from ondes.tasks.audio_record import AudioRecord
+from ondes.tasks.audio_writing import staged
 
 
 def remake(
@@ -36,7 +37,7 @@ def remake(
     mention_versions(record.versions)
     named = vocoder or (record.vocoder and place_of(record.vocoder, sidecar.parent))
     engine = Engine(model or place_of(record.model.name, sidecar.parent), named, record.threads)
-    with rendering.staged(target.folder) as staging:
+    with staged(target.folder) as staging:
         pipeline = audio_editing.load_audio(engine)
         option = "--model or --vocoder" if named else "--model"
         check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option=option)
@@ -62,6 +63,6 @@ def _sounds(record: AudioRecord, folder: Path, given: Sequence[Path]) -> tuple[S
     for path, source in zip(paths, record.inputs, strict=True):
         if not path.is_file():
             raise UserError(f"the sound {path} is not there any more; pass --input with its new place")
-        sounds.append(audio_editing.look_at(path))
+        sounds.append(look_at(path))
         check_hash(f"sound {path}", source.sha256, sounds[-1].sha256, option="--input")
     return tuple(sounds)

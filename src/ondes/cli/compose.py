@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from ondes.cli import composing
-from ondes.cli.composing import Order
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
+from ondes.tasks.composing import DEFAULT_MODEL, Order, check_choices
 
 
 class Scale(StrEnum):
@@ -159,24 +159,21 @@ SidecarOption = Annotated[
     bool, typer.Option(help="Write a .json beside the score, from which 'ondes replay' makes it again.")
 ]
 
-BELONGS = {
-    "--notes": ("generate", "extend"),
-    "--bars": ("generate", "extend", "infill"),
-    "--tempo": ("generate",),
-    "--metre": ("generate",),
-    "--for": ("generate", "infill"),
-    "--track": ("infill",),
-    "--strength": ("vary",),
-    "--keep": ("vary",),
-}
-"""Which verbs an option has a meaning for, where not for all."""
-
-ASKED_BY = {
+WORDS = {
     "generate": "a new piece",
     "extend": "--continue",
     "infill": "--infill",
     "vary": "--vary",
+    "notes": "--notes",
+    "bars": "--bars",
+    "tempo": "--tempo",
+    "metre": "--metre",
+    "ensemble": "--for",
+    "track": "--track",
+    "strength": "--strength",
+    "keep": "--keep",
 }
+"""How one asks for the verbs and says the options here."""
 
 
 def register(app: typer.Typer) -> None:
@@ -209,7 +206,7 @@ def compose(
     guidance: GuidanceOption = None,
     temperature: TemperatureOption = None,
     audio: AudioOption = None,
-    model: ModelOption = composing.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     synth_model: SynthOption = composing.DEFAULT_SYNTHESISER,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -218,16 +215,16 @@ def compose(
     """Write music with a diffusion model: a new piece, or --continue, --infill or --vary one."""
     verb, score = _verb(continue_, infill, vary)
     chosen: dict[str, object] = {
-        "--notes": notes,
-        "--bars": bars,
-        "--tempo": tempo,
-        "--metre": metre,
-        "--for": ensemble,
-        "--track": track,
-        "--strength": strength,
-        "--keep": keep or None,
+        "notes": notes,
+        "bars": bars,
+        "tempo": tempo,
+        "metre": metre,
+        "ensemble": ensemble,
+        "track": track,
+        "strength": strength,
+        "keep": keep or None,
     }
-    _check_options(verb, {name for name, value in chosen.items() if value is not None})
+    check_choices(verb, {name for name, value in chosen.items() if value is not None}, WORDS)
     choices: dict[str, object] = {
         "notes": notes,
         "bars": _bars(bars, verb),
@@ -268,30 +265,9 @@ def _verb(continue_: Path | None, infill: Path | None, vary: Path | None) -> tup
     named = {"extend": continue_, "infill": infill, "vary": vary}
     given = [(verb, path) for verb, path in named.items() if path is not None]
     if len(given) > 1:
-        words = " and ".join(ASKED_BY[verb] for verb, _ in given)
+        words = " and ".join(WORDS[verb] for verb, _ in given)
         raise UserError(f"{words} are different things to do with a score; give one of them")
     return given[0] if given else ("generate", None)
-
-
-def _check_options(verb: str, given: set[str]) -> None:
-    """Refuse options without a meaning, that contradict each other, or that are missing.
-
-    Raises:
-        UserError: If there are such.
-    """
-    for name in sorted(given):
-        if verb not in BELONGS[name]:
-            where = " or ".join(ASKED_BY[other] for other in BELONGS[name])
-            stays = " keeps the score's own" if name in ("--tempo", "--metre", "--for") else " takes none"
-            raise UserError(f"{name} belongs to {where}; {ASKED_BY[verb]}{stays}, so leave out {name}")
-    if verb == "infill" and not given & {"--bars", "--track"}:
-        raise UserError("--infill needs to know what: add --bars 9-12, or --track 2, or both")
-    if verb == "infill" and "--for" in given and "--track" not in given:
-        raise UserError(
-            "--for names the instrument of a new part; add --track with its number, or leave it out"
-        )
-    if {"--notes", "--bars"} <= given:
-        raise UserError("--notes and --bars both say how long; give one of them")
 
 
 def _bars(text: str | None, verb: str) -> int | list[int] | None:

@@ -11,8 +11,10 @@ import typer
 from ondes.cli import rendering
 from ondes.cli.console import say, waiting
 from ondes.cli.synth import ModelOption, SeedOption, StepsOption, ThreadsOption
+from ondes.files import file_sha256
 from ondes.scores import bundled_score
 from ondes.sidecar import Settings, Source
+from ondes.tasks import audio_writing, performing
 
 if TYPE_CHECKING:
     from ondes.score import Notes
@@ -46,23 +48,23 @@ def demo(
     score: ScoreOption = DemoScore.PRELUDE,
     seed: SeedOption = 0,
     steps: StepsOption = None,
-    model: ModelOption = rendering.DEFAULT_MODEL,
+    model: ModelOption = performing.DEFAULT_MODEL,
     threads: ThreadsOption = None,
 ) -> None:
     """Play a bundled score: writes the music (.wav), a picture of it (.png) and how it was made (.json)."""
     chosen = bundled_score(score.value)
     settings = Settings(seed, steps, None, None, threads)
     audio_file, picture, sidecar = (output / f"{chosen.name}{suffix}" for suffix in (".wav", ".png", ".json"))
-    with rendering.staged(output) as staging:
+    with audio_writing.staged(output) as staging:
         notes = rendering.open_notes(chosen.path)
-        source = Source(f"{rendering.BUNDLED_PREFIX}{chosen.name}", rendering.file_sha256(chosen.path))
+        source = Source(f"{performing.BUNDLED_PREFIX}{chosen.name}", file_sha256(chosen.path))
         pipeline = rendering.load_pipeline(model, threads)
         made = rendering.play_to_file(
             pipeline, notes, settings, staging / audio_file.name, label=chosen.title
         )
         with waiting("Drawing"):
             _draw(staging / picture.name, notes, staging / audio_file.name, chosen.title)
-        rendering.describe(
+        performing.describe(
             output, pipeline=pipeline, score=source, model=model, settings=settings, output=made
         ).write(staging / sidecar.name)
     say(f"Listen to {audio_file}, look at {picture}; {sidecar} says how both were made.")

@@ -17,6 +17,7 @@ from ondes.cli.evaluate_compose import evaluate_composer
 from ondes.cli.evaluate_separation import evaluate_separator
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
+from ondes.tasks import performing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +107,7 @@ def _group() -> None:
 
 
 def evaluate_synthesiser(
-    model: ModelOption = rendering.DEFAULT_MODEL,
+    model: ModelOption = performing.DEFAULT_MODEL,
     data: DataOption = "corpus:test",
     *,
     soundfont: SoundfontOption = None,
@@ -151,7 +152,7 @@ def evaluate_synthesiser(
 
     chosen = choose_excerpts(dataset(data), count=excerpts, duration_s=seconds, seed=seed)
     if vocoder_only:
-        model = VOCODER if model == rendering.DEFAULT_MODEL else model
+        model = VOCODER if model == performing.DEFAULT_MODEL else model
         subject, about = _vocoder_subject(model, threads)
     else:
         subject, about = _synthesiser_subject(model, threads, steps, seed)

@@ -11,6 +11,7 @@ import typer
 from ondes.cli.console import complain
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
+from ondes.tasks.audio_orders import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ondes.evaluation.audio_run import AudioSubject
     from ondes.evaluation.embeddings import Embedding
 
-DEFAULT_MODEL = "audio-small"
 EXTRAS = ("pyloudnorm", "scipy.signal")
 QUICK = {"clips": 6, "seconds": 8.0, "train_clips": 12, "long_pieces": 1}
 """What `--quick` makes do with; its report says so."""
@@ -153,21 +153,11 @@ def evaluate_audio_model(
 
 def audio_subject(model: str, steps: int | None) -> tuple[AudioSubject, dict[str, Any]]:
     """A model of audio as something to evaluate, and what the report says of it."""
-    import numpy as np  # noqa: PLC0415
-
     from ondes.evaluation.audio_run import AudioSubject  # noqa: PLC0415
     from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
 
     pipeline: Any = open_audio_pipeline(model)
     used: dict[str, Any] = {} if steps is None else {"steps": steps}
-
-    def joins_s(duration_s: float) -> np.ndarray:
-        spec = pipeline.network.spec
-        plan = pipeline.plan(-(-round(duration_s * spec.sample_rate_hz) // spec.hop_samples))
-        starts = [
-            segment.start for segment in plan if 0 < segment.start / spec.frames_per_second < duration_s
-        ]
-        return np.array(starts, float) / spec.frames_per_second
 
     subject = AudioSubject(
         generate=lambda seconds, seed: pipeline.generate(seconds, seed=seed, **used)[0],
@@ -177,7 +167,7 @@ def audio_subject(model: str, steps: int | None) -> tuple[AudioSubject, dict[str
         outpaint=lambda audio, before_s, after_s, seed: pipeline.outpaint(
             audio, before_s=before_s, after_s=after_s, seed=seed, **used
         ),
-        joins_s=joins_s if hasattr(pipeline, "plan") else None,
+        joins_s=getattr(pipeline, "join_times_s", None),
     )
     about = {"model": model, "model_hash": pipeline.model_hash, "steps": steps or pipeline.default_steps}
     return subject, about

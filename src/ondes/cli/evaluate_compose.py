@@ -11,6 +11,7 @@ import typer
 from ondes.cli import composing
 from ondes.cli.console import complain, say
 from ondes.errors import UserError
+from ondes.tasks.composing import DEFAULT_MODEL, MIDI_SUFFIXES
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -72,7 +73,7 @@ OutputOption = Annotated[
 
 
 def evaluate_composer(
-    model: ModelOption = composing.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     data: DataOption = "corpus:test",
     *,
     train: TrainOption = "corpus:train",
@@ -205,7 +206,7 @@ def _read_folder(folder: Path) -> list[ScoreTick]:
     """
     from ondes.score import read_score  # noqa: PLC0415
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in composing.MIDI_SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MIDI_SUFFIXES)
     if not paths:
         raise UserError(f"{folder} holds no MIDI files; give the folder of another model's pieces")
     return [read_score(path) for path in paths]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ondes.cli.console import complain, say
-from ondes.cli.threads import SYMBOLIC, use_threads
+from ondes.cli.threads import use_threads
 from ondes.errors import UserError, nearest
+from ondes.tasks.separating import DEFAULT_MODEL
+from ondes.tasks.threads import SYMBOLIC
 
 if TYPE_CHECKING:
     from ondes.datasets.named import ScoreEntry
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ondes.pipelines.mixture2music import Mixture2MusicPipeline
     from ondes.pipelines.separation import SeparationPipeline
 
-DEFAULT_MODEL = "separate-small"
 QUICK = {"songs": 3, "notes": 1000, "fitted": 30}
 """What `--quick` makes do with; its report says so."""
 FITTED = 100

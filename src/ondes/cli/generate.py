@@ -23,6 +23,7 @@ from ondes.cli.audio_options import (
     VocoderOption,
 )
 from ondes.cli.yaml_options import ConfigOption
+from ondes.tasks.audio_orders import DEFAULT_MODEL, Engine, seeds
 
 DurationOption = Annotated[
     str, typer.Option(metavar="SECONDS", help="How long: seconds, or minutes:seconds as 3:10.")
@@ -46,7 +47,7 @@ def generate(
     temperature: TemperatureOption = None,
     style: StyleOption = None,
     lufs: LoudnessOption = None,
-    model: ModelOption = audio_options.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     vocoder: VocoderOption = None,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -55,7 +56,7 @@ def generate(
     """Make new music with a diffusion model: 44.1 kHz stereo, of any length."""
     choices = {"duration_s": audio_options.length_s("--duration", duration)}
     choices |= audio_options.dials(steps, sampler, guidance, temperature, style, lufs)
-    variants = audio_editing.seeds(choices, seed, count)
+    variants = seeds(choices, seed, count)
     folder, orders = audio_editing.plan("generate", [()], variants, output, done="generated")
-    engine = audio_editing.Engine(model, vocoder, threads)
+    engine = Engine(model, vocoder, threads)
     audio_editing.carry_out(orders, folder, engine, sidecar=sidecar)

@@ -23,6 +23,7 @@ from ondes.cli.audio_options import (
     VocoderOption,
 )
 from ondes.cli.yaml_options import ConfigOption
+from ondes.tasks.audio_orders import DEFAULT_MODEL, Engine, seeds
 
 RegionsOption = Annotated[
     str,
@@ -51,7 +52,7 @@ def inpaint(
     guidance: GuidanceOption = None,
     temperature: TemperatureOption = None,
     style: StyleOption = None,
-    model: ModelOption = audio_options.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     vocoder: VocoderOption = None,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -64,7 +65,7 @@ def inpaint(
     groups = audio_editing.looked_at(sounds)
     for (sound,) in groups:
         parse_regions(regions, sample_rate_hz=sound.sample_rate_hz, length_samples=sound.samples)
-    variants = audio_editing.seeds(choices, seed, count)
+    variants = seeds(choices, seed, count)
     folder, orders = audio_editing.plan("inpaint", groups, variants, output, done="inpainted")
-    engine = audio_editing.Engine(model, vocoder, threads)
+    engine = Engine(model, vocoder, threads)
     audio_editing.carry_out(orders, folder, engine, sidecar=sidecar)

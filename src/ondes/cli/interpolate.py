@@ -25,6 +25,7 @@ from ondes.cli.audio_options import (
 )
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
+from ondes.tasks.audio_orders import DEFAULT_MODEL, Engine, look_at, seeds
 
 
 class Method(StrEnum):
@@ -91,7 +92,7 @@ def interpolate(
     temperature: TemperatureOption = None,
     style: StyleOption = None,
     lufs: LoudnessOption = None,
-    model: ModelOption = audio_options.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     vocoder: VocoderOption = None,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -102,12 +103,12 @@ def interpolate(
     choices: dict[str, object] = {"strength": strength, "method": method.value}
     choices |= audio_options.dials(sampling_steps, sampler, guidance, temperature, style, lufs)
     if walk is None:
-        variants = audio_editing.seeds(choices | {"ratio": 0.5 if ratio is None else ratio}, seed, count)
+        variants = seeds(choices | {"ratio": 0.5 if ratio is None else ratio}, seed, count)
     else:
         variants = [choices | {"ratio": index / (walk - 1), "seed": seed} for index in range(walk)]
-    group = (audio_editing.look_at(first), audio_editing.look_at(second))
+    group = (look_at(first), look_at(second))
     folder, orders = audio_editing.plan("interpolate", [group], variants, output, done="interpolated")
-    engine = audio_editing.Engine(model, vocoder, threads)
+    engine = Engine(model, vocoder, threads)
     audio_editing.carry_out(orders, folder, engine, sidecar=sidecar)
 
 

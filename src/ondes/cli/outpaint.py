@@ -24,6 +24,7 @@ from ondes.cli.audio_options import (
 )
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
+from ondes.tasks.audio_orders import DEFAULT_MODEL, Engine, seeds
 
 BeforeOption = Annotated[
     str, typer.Option(metavar="SECONDS", help="How much to add before: seconds, or minutes:seconds.")
@@ -51,7 +52,7 @@ def outpaint(
     guidance: GuidanceOption = None,
     temperature: TemperatureOption = None,
     style: StyleOption = None,
-    model: ModelOption = audio_options.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     vocoder: VocoderOption = None,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -68,7 +69,7 @@ def outpaint(
         )
     choices = added | audio_options.dials(steps, sampler, guidance, temperature, style)
     groups = audio_editing.looked_at(sounds)
-    variants = audio_editing.seeds(choices, seed, count)
+    variants = seeds(choices, seed, count)
     folder, orders = audio_editing.plan("outpaint", groups, variants, output, done="outpainted")
-    engine = audio_editing.Engine(model, vocoder, threads)
+    engine = Engine(model, vocoder, threads)
     audio_editing.carry_out(orders, folder, engine, sidecar=sidecar)

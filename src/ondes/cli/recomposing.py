@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ondes.cli import composing, rendering, separating
-from ondes.cli.composing import Order
-from ondes.cli.composition import Composition
+from ondes.cli import composing, separating
 from ondes.cli.replay import (
     Target,
     check_hash,
@@ -19,6 +17,10 @@ from ondes.cli.replay import (
 )
 from ondes.errors import UserError
 from ondes.files import file_sha256
+from ondes.tasks.audio_writing import staged
+from ondes.tasks.composing import MIDI_SUFFIXES, Order, write_scores
+from ondes.tasks.composition import Composition
+from ondes.tasks.separating import VERB, choices_of
 
 
 def recompose(sidecar: Path, output: Path | None, *, score: Path | None, model: str | None) -> None:
@@ -37,19 +39,17 @@ def recompose(sidecar: Path, output: Path | None, *, score: Path | None, model: 
     record = Composition.read(sidecar)
     source = _source(record, sidecar.parent, score)
     target = _target(record, sidecar.parent, output)
-    separates = record.verb == separating.VERB
-    choices = separating.choices_of(record, sidecar.parent) if separates else record.choices
+    separates = record.verb == VERB
+    choices = choices_of(record, sidecar.parent) if separates else record.choices
     order = Order(record.verb, source, record.count, choices)
     given = composing.open_score(source)
-    with rendering.staged(target.folder) as staging:
+    with staged(target.folder) as staging:
         load: Callable[..., Any] = separating.load_separator if separates else composing.load_composer
         pipeline = load(model or place_of(record.model.name, sidecar.parent), record.threads)
         mention_versions(record.versions)
         check_hash(f"model {record.model.name}", record.model.sha256, pipeline.model_hash, option="--model")
         made = (separating if separates else composing).run(order, given, pipeline, label="replay")
-        for name, one in zip(record.outputs, made, strict=True):
-            (staging / name).write_bytes(one.dumps_midi())
-        same = all(file_sha256(staging / name) == sha256 for name, sha256 in record.outputs.items())
+        same = write_scores(made, list(record.outputs), staging) == record.outputs
         written = rename_staged(staging, target, same=same)
     conclude(sidecar, written, same=same)
 
@@ -80,11 +80,11 @@ def _target(record: Composition, folder: Path, given: Path | None) -> Target:
         if Path(name).name != name:
             raise UserError(f"the record names the file {name!r}, which is no plain file name; compose again")
     if given is not None and len(names) > 1:
-        if given.suffix.lower() in composing.MIDI_SUFFIXES or given.is_file():
+        if given.suffix.lower() in MIDI_SUFFIXES or given.is_file():
             raise UserError(f"the record is of {len(names)} scores; give a folder, not {given}")
         return Target(given, {name: name for name in names}, chosen=True)
     if given is not None:
-        if given.suffix.lower() not in composing.MIDI_SUFFIXES:
+        if given.suffix.lower() not in MIDI_SUFFIXES:
             raise UserError(f"{given} has no MIDI suffix; name it {given.stem}.mid")
         return Target(given.parent, {names[0]: given.name}, chosen=True)
     for name, sha256 in record.outputs.items():

@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from ondes.cli import rendering
-from ondes.cli.audio_record import is_audio_record
-from ondes.cli.composition import is_composition
 from ondes.cli.console import complain, say
 from ondes.errors import UserError
 from ondes.files import file_sha256
 from ondes.scores import bundled_score
 from ondes.sidecar import Output, Sidecar, version_of
+from ondes.tasks import audio_writing, performing
+from ondes.tasks.audio_record import is_audio_record
+from ondes.tasks.composition import is_composition
 
 EXIT_DIFFERENT = 1
 
@@ -86,7 +87,7 @@ def replay(
     mention_versions(record.versions)
     notes = rendering.open_notes(played)
     named = vocoder or (record.settings.vocoder and place_of(record.settings.vocoder, sidecar.parent))
-    with rendering.staged(target.folder) as staging:
+    with audio_writing.staged(target.folder) as staging:
         pipeline = rendering.load_pipeline(
             model or place_of(record.model.name, sidecar.parent),
             record.settings.threads,
@@ -123,8 +124,8 @@ def _score(record: Sidecar, sidecar: Path, given: Path | None) -> Path:
         UserError: If it is gone or has changed.
     """
     name = record.score.name
-    if given is None and name.startswith(rendering.BUNDLED_PREFIX):
-        path = bundled_score(name.removeprefix(rendering.BUNDLED_PREFIX)).path
+    if given is None and name.startswith(performing.BUNDLED_PREFIX):
+        path = bundled_score(name.removeprefix(performing.BUNDLED_PREFIX)).path
     else:
         path = given or sidecar.parent / name
     if not path.is_file():
@@ -136,7 +137,7 @@ def _score(record: Sidecar, sidecar: Path, given: Path | None) -> Path:
 def place_of(name: str, folder: Path) -> str:
     """A model or vocoder as `load_pipeline` wants it: a place relative to the sidecar, or a name."""
     local = folder / name
-    return str(local) if local.exists() and not rendering.is_bundled(name) else name
+    return str(local) if local.exists() and not performing.is_bundled(name) else name
 
 
 def check_hash(what: str, recorded: str, found: str, *, option: str) -> None:

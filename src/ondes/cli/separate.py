@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from ondes.cli import separating
-from ondes.cli.composing import Order
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
+from ondes.tasks.composing import Order
+from ondes.tasks.separating import DEFAULT_MODEL, VERB
 
 
 class Method(StrEnum):
@@ -135,7 +136,7 @@ def separate(
     polyphony: PolyphonyOption = None,
     no_crossing: CrossingOption = False,
     playable_hands: HandsOption = False,
-    model: ModelOption = separating.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     synth_model: SynthOption = separating.DEFAULT_SYNTHESISER,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -156,9 +157,7 @@ def separate(
         "no_crossing": no_crossing or None,
         "playable_hands": playable_hands or None,
     }
-    order = Order(
-        separating.VERB, score, count, {name: value for name, value in choices.items() if value is not None}
-    )
+    order = Order(VERB, score, count, {name: value for name, value in choices.items() if value is not None})
     default = Path(f"{score.stem}.parts" if count > 1 else f"{score.stem}.parts.mid")
     separating.carry_out(
         order,

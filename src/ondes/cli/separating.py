@@ -1,19 +1,20 @@
-"""How `separate` and `replay` turn an order into parts."""
+"""How `separate` and `replay` turn an order into files."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ondes.cli import composing, rendering
-from ondes.cli.composing import Order
-from ondes.cli.composition import Composition
 from ondes.cli.console import clock, complain, counting_notes, say, waiting
-from ondes.cli.threads import SYMBOLIC, use_threads
+from ondes.cli.threads import use_threads
 from ondes.errors import UserError
-from ondes.files import file_sha256
-from ondes.sidecar import Settings, Source, current_versions, portable_name
+from ondes.sidecar import Settings
+from ondes.tasks import performing
+from ondes.tasks.audio_writing import staged
+from ondes.tasks.composing import Order, output_names, write_scores
+from ondes.tasks.separating import check_wishes, describe, separated, shares, silent_parts
+from ondes.tasks.threads import SYMBOLIC
 
 if TYPE_CHECKING:
     import symusic.core
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from ondes.pipelines.separation import Separation
     from ondes.pipelines.separation_opening import AnySeparator
 
-VERB = "separate"
-"""In records, beside the verbs of the composer."""
-DEFAULT_MODEL = "separate-small"
-DEFAULT_SYNTHESISER = rendering.DEFAULT_MODEL
+DEFAULT_SYNTHESISER = performing.DEFAULT_MODEL
 
 
 def load_separator(model: str, threads: int | None) -> AnySeparator:
@@ -57,26 +55,26 @@ def carry_out(
         UserError: If anything that was asked for cannot be done.
     """
     assert order.score is not None
-    names = composing.output_names(output, order.count)
+    names = output_names(output, order.count)
     folder = output if order.count > 1 else output.parent
     beside = folder / f"{output.stem if order.count == 1 else 'separation'}.json" if sidecar else None
     _check_places(output, order, beside, report, audio)
-    _check_wishes(order)
+    check_wishes(order)
     score = composing.open_score(order.score)
     pipeline = load_separator(model, threads)
     made = _separated(
         order, score, pipeline, label=names[0] if len(names) == 1 else f"{len(names)} alternatives"
     )
     _tell(made)
-    with rendering.staged(folder) as staging:
-        written = {}
-        for name, one in zip(names, made.scores, strict=True):
-            (staging / name).write_bytes(one.dumps_midi())
-            written[name] = file_sha256(staging / name)
+    with staged(folder) as staging:
+        written = write_scores(made.scores, names, staging)
         if beside is not None:
-            _describe(order, pipeline, model, folder, written).write(staging / beside.name)
+            source = performing.score_source(order.score, folder)
+            known = order.choices.get("given")
+            given = None if known is None else performing.score_source(Path(known), folder)
+            describe(order, source, given, pipeline, model, folder, written).write(staging / beside.name)
     if report is not None:
-        from ondes.cli.separation_page import write_page  # noqa: PLC0415
+        from ondes.tasks.separation_page import write_page  # noqa: PLC0415
 
         assert score is not None
         write_page(report, order.score.name, score, made)
@@ -106,20 +104,6 @@ def _check_places(
         )
 
 
-def _check_wishes(order: Order) -> None:
-    """Read the parts and the known score before a model is loaded for nothing.
-
-    Raises:
-        UserError: If they make no sense.
-    """
-    from ondes.pipelines.separation_parts import asked  # noqa: PLC0415
-    from ondes.score import read_score  # noqa: PLC0415
-
-    asked(order.choices.get("into"))
-    if (given := order.choices.get("given")) is not None and not read_score(Path(given)).note_num():
-        raise UserError(f"{given} has no notes, so no part is known from it; leave out --given")
-
-
 def run(
     order: Order, score: symusic.core.ScoreTick | None, pipeline: AnySeparator, *, label: str
 ) -> list[symusic.core.ScoreTick]:
@@ -130,66 +114,17 @@ def run(
 def _separated(
     order: Order, score: symusic.core.ScoreTick | None, pipeline: AnySeparator, *, label: str
 ) -> Separation:
-    choices = dict(order.choices)
-    if "given" in choices:
-        choices["given"] = Path(choices["given"])
     with rendering.timed() as elapsed_s, counting_notes(label) as progress:
-        made = pipeline(score, n=order.count, progress=progress, **choices)
+        made = separated(order, score, pipeline, progress)
     say(f"{label}: {len(made.notes)} notes in {len(made.parts)} parts in {clock(elapsed_s())}")
     return made
 
 
 def _tell(made: Separation) -> None:
     """What each part of the likeliest alternative has got."""
-    counts = Counter(made.labels[0].tolist())
-    rows = []
-    for index, part in enumerate(made.parts):
-        own = made.confidences[0][made.labels[0] == index]
-        rows.append(f"{part.name} {counts[index]}" + (f" ({own.mean():.0%} sure)" if len(own) else ""))
-    say(", ".join(rows))
-    silent = [part.name for index, part in enumerate(made.parts) if not counts[index]]
-    if silent:
+    say(shares(made))
+    if silent := silent_parts(made):
         complain(f"no notes for {', '.join(silent)}")
-
-
-def choices_of(record: Composition, folder: Path) -> dict[str, Any]:
-    """Keyword arguments of a recorded separation; a known score is looked for beside the record.
-
-    Raises:
-        UserError: If the known score is gone or has changed.
-    """
-    choices = dict(record.choices)
-    given = choices.get("given")
-    if given is None:
-        return choices
-    path = folder / given["name"]
-    if not path.is_file() or file_sha256(path) != given["sha256"]:
-        raise UserError(f"the known parts {path} are gone or have changed; put the file back")
-    return {**choices, "given": str(path)}
-
-
-def _describe(
-    order: Order, pipeline: AnySeparator, model: str, folder: Path, written: dict[str, str]
-) -> Composition:
-    """How the parts were made, with what was left to the model filled in."""
-    import torch  # noqa: PLC0415
-
-    assert order.score is not None
-    choices = pipeline.defaults() | order.choices
-    if "given" in choices:
-        source = rendering.score_source(Path(choices["given"]), folder)
-        choices["given"] = {"name": source.name, "sha256": source.sha256}
-    local = Path(model).is_dir() and not rendering.is_bundled(model)
-    return Composition(
-        verb=order.verb,
-        count=order.count,
-        choices=choices,
-        threads=torch.get_num_threads(),
-        score=rendering.score_source(order.score, folder),
-        model=Source(portable_name(Path(model), folder) if local else model, pipeline.model_hash),
-        outputs=written,
-        versions=current_versions(),
-    )
 
 
 def _play(
@@ -201,15 +136,15 @@ def _play(
     for score in scores:
         folder = audio if order.count == 1 else audio / score.stem
         beside = rendering.check_sidecar(folder / "mix.json") if sidecar else None
-        with rendering.staged(folder) as staging:
+        with staged(folder) as staging:
             made = rendering.play_to_stems(
                 pipeline, rendering.open_notes(score), settings, staging, label=score.name
             )
             if beside is not None:
-                rendering.describe(
+                performing.describe(
                     folder,
                     pipeline=pipeline,
-                    score=rendering.score_source(score, folder),
+                    score=performing.score_source(score, folder),
                     model=synthesiser,
                     settings=settings,
                     output=made,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from ondes.cli.console import playing
-from ondes.cli.rendering import choices
 from ondes.errors import UserError
+from ondes.tasks.performing import choices
 from ondes.wav import to_pcm16, wav_header
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from ondes.cli.console import complain
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
 from ondes.sidecar import Settings
+from ondes.tasks import audio_writing, performing
 
 if TYPE_CHECKING:
     from ondes.pipelines.opening import Player
@@ -42,7 +43,7 @@ class Continuation(StrEnum):
 
 
 ScoreArgument = Annotated[
-    Path, typer.Argument(metavar="SCORE", help="A Standard MIDI File (.mid).", show_default=False)
+    Path, typer.Argument(metavar="SCORE", help="A MIDI file (.mid) or MusicXML (.mxl).", show_default=False)
 ]
 OutputOption = Annotated[
     Path | None,
@@ -158,7 +159,7 @@ def synth(
     continuation: ContinuationOption = None,
     vocoder: VocoderOption = None,
     int8: Int8Option = False,
-    model: ModelOption = rendering.DEFAULT_MODEL,
+    model: ModelOption = performing.DEFAULT_MODEL,
     threads: ThreadsOption = None,
     stems: StemsOption = False,
     stream: StreamOption = False,
@@ -203,7 +204,7 @@ def _check_guidance(settings: Settings) -> None:
     """Refuse an interval that is none, or that nothing happens in."""
     if settings.guidance_interval is None:
         return
-    rendering.parse_interval(settings.guidance_interval)
+    performing.parse_interval(settings.guidance_interval)
     if settings.guidance_scale == 1:
         raise UserError(
             "--guidance 1 guides nowhere, so --guidance-interval changes nothing; leave one of them out"
@@ -223,11 +224,11 @@ def _file(score: Path, output: Path, model: str, settings: Settings, *, sidecar:
     beside = rendering.check_sidecar(output.with_suffix(".json")) if sidecar else None
     notes = rendering.open_notes(score)
     check_output(output, duration_s=notes.duration_s)
-    source = rendering.score_source(score, output.parent)
+    source = performing.score_source(score, output.parent)
     pipeline = _load(model, settings)
     made = rendering.play_to_file(pipeline, notes, settings, output, label=score.name)
     if beside:
-        rendering.describe(
+        performing.describe(
             output.parent, pipeline=pipeline, score=source, model=model, settings=settings, output=made
         ).write(beside)
 
@@ -235,18 +236,18 @@ def _file(score: Path, output: Path, model: str, settings: Settings, *, sidecar:
 def _stems(score: Path, folder: Path, model: str, settings: Settings, *, sidecar: bool) -> None:
     """Write a folder of stems, all of them or none."""
     rendering.check_stem_folder(folder)
-    beside = folder / Path(rendering.MIX_FILE).with_suffix(".json")
+    beside = folder / Path(audio_writing.MIX_FILE).with_suffix(".json")
     if sidecar:
         rendering.check_sidecar(beside)
     notes = rendering.open_notes(score)
     if not len(notes):
         raise UserError(f"{score} has no notes, so there are no parts to write; leave out --stems")
-    with rendering.staged(folder) as staging:
-        source = rendering.score_source(score, folder)
+    with audio_writing.staged(folder) as staging:
+        source = performing.score_source(score, folder)
         pipeline = _load(model, settings)
         made = rendering.play_to_stems(pipeline, notes, settings, staging, label=score.name)
         if sidecar:
-            rendering.describe(
+            performing.describe(
                 folder, pipeline=pipeline, score=source, model=model, settings=settings, output=made
             ).write(staging / beside.name)
     for stale in rendering.stale_stems(folder, made):

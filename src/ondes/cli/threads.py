@@ -7,10 +7,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-SYMBOLIC = 1
-"""Threads of networks that see notes: their products are too small to be worth sharing, and the music does not
-depend on how many cores there are."""
-
 
 @dataclass
 class _Run:

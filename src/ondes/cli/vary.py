@@ -24,6 +24,7 @@ from ondes.cli.audio_options import (
     VocoderOption,
 )
 from ondes.cli.yaml_options import ConfigOption
+from ondes.tasks.audio_orders import DEFAULT_MODEL, Engine, seeds
 
 StrengthOption = Annotated[
     float,
@@ -51,7 +52,7 @@ def vary(
     temperature: TemperatureOption = None,
     style: StyleOption = None,
     lufs: LoudnessOption = None,
-    model: ModelOption = audio_options.DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     vocoder: VocoderOption = None,
     threads: ThreadsOption = None,
     sidecar: SidecarOption = True,
@@ -61,7 +62,7 @@ def vary(
     choices = {"strength": strength}
     choices |= audio_options.dials(steps, sampler, guidance, temperature, style, lufs)
     groups = audio_editing.looked_at(sounds)
-    variants = audio_editing.seeds(choices, seed, count)
+    variants = seeds(choices, seed, count)
     folder, orders = audio_editing.plan("vary", groups, variants, output, done="varied")
-    engine = audio_editing.Engine(model, vocoder, threads)
+    engine = Engine(model, vocoder, threads)
     audio_editing.carry_out(orders, folder, engine, sidecar=sidecar)

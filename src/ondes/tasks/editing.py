@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -47,7 +47,7 @@ class Interpolate(AudioTask):
     loudness_lufs: Loudness = None
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> Interpolate:
         if self.walk is not None and self.ratio is not None:
             raise ValueError("walk goes through all ratios; leave out ratio, or walk")
         if self.walk is not None and self.n > 1:
@@ -87,7 +87,7 @@ class Outpaint(AudioTask):
     after_s: Annotated[Added, Field(description="Seconds to add after.")] = 0.0
 
     @model_validator(mode="after")
-    def _adds(self) -> Self:
+    def _adds(self) -> Outpaint:
         if not self.before_s and not self.after_s:
             raise ValueError("before_s 0 and after_s 0 add nothing; give one of them more, as after_s 20")
         return self

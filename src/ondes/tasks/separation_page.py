@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ondes.colours import DRUM_COLOUR, PART_COLOURS
 from ondes.files import written_whole
-from ondes.picture import DRUM_COLOUR, PART_COLOURS
 from ondes.tempo import TempoMap
 
 if TYPE_CHECKING:

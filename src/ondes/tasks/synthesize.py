@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -68,7 +68,7 @@ class Synthesize(Task):
     format: AudioFormat = "wav"
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> Synthesize:
         if self.stems and self.format != "wav":
             raise ValueError(f"stems are written as wav, not as {self.format}; leave out stems or format")
         return self

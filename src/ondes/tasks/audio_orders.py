@@ -1,0 +1,151 @@
+"""How orders become new or edited audio, and what a record of it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondes.errors import UserError
+from ondes.files import file_sha256
+from ondes.sidecar import Output, Source, current_versions
+from ondes.tasks.audio_record import AudioRecord
+from ondes.tasks.performing import portable
+
+if TYPE_CHECKING:
+    from ondes.audio import Audio
+    from ondes.pipelines.audio_opening import AudioMaker
+
+DEFAULT_MODEL = "audio-small"
+
+MOST_CHANNELS = 2
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file that was looked at.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its bytes.
+        sample_rate_hz: Its rate.
+        channels: One or two.
+        samples: In each channel.
+        encoding: What keeps its samples exactly, as `ondes.audio.encoding_of` says.
+    """
+
+    path: Path
+    sha256: str
+    sample_rate_hz: int
+    channels: int
+    samples: int
+    encoding: str
+
+    @property
+    def suffix(self) -> str:
+        """Of a file for what is made of it, which holds its samples exactly."""
+        return ".flac" if self.path.suffix.lower() == ".flac" and self.encoding == "24-bit" else ".wav"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One file to make.
+
+    Attributes:
+        verb: Of the pipeline.
+        sounds: What is edited: none for new music, two to interpolate.
+        choices: Keyword arguments of the verb, all of them JSON.
+        name: Of the file.
+        encoding: Of the file, as `AudioWriter` takes it.
+    """
+
+    verb: str
+    sounds: tuple[Sound, ...]
+    choices: dict[str, Any]
+    name: str
+    encoding: str | None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What makes the audio, by the names that people type; the model's own vocoder, torch's own threads where None."""
+
+    model: str
+    vocoder: str | None
+    threads: int | None
+
+
+def look_at(path: Path) -> Sound:
+    """Find out whether a file can be edited, before a model is loaded for nothing.
+
+    Raises:
+        UserError: If it is missing, no audio, damaged, empty, or has more than two channels.
+    """
+    from ondes.audio import Audio, encoding_of  # noqa: PLC0415
+
+    audio = Audio.read(path)
+    samples = audio.samples.shape[1]
+    if not samples:
+        raise UserError(f"{path} holds no samples; give a file with sound in it")
+    if audio.channels > MOST_CHANNELS:
+        raise UserError(
+            f"{path} has {audio.channels} channels; mono and stereo can be edited, so mix it down first"
+        )
+    return Sound(path, file_sha256(path), audio.sample_rate_hz, audio.channels, samples, encoding_of(path))
+
+
+def exact_encoding(sounds: Sequence[Sound], name: str) -> str | None:
+    """Of a file that keeps the samples of the first sound, where its format can."""
+    exact = {".wav": sounds[0].encoding, ".flac": "24-bit"} if sounds else {}
+    return exact.get(Path(name).suffix.lower())
+
+
+def seeds(choices: dict[str, Any], first: int, count: int) -> list[dict[str, Any]]:
+    """Variants that differ in their seeds, each one more than the one before.
+
+    Raises:
+        UserError: If they would go beyond the last seed.
+    """
+    if first + count > 2**32:
+        raise UserError(f"seed {first} for {count} results goes beyond the last seed, {2**32 - 1}; begin lower")
+    return [choices | {"seed": first + index} for index in range(count)]
+
+
+def blocks_of(
+    order: Order, pipeline: AudioMaker, progress: Callable[[float, float], None]
+) -> Iterator[Audio]:
+    """The music block after block where it is new, and at once where a sound is edited."""
+    if not order.sounds:
+        yield from pipeline.stream(progress=progress, **order.choices)
+        return
+    verb: Callable[..., Audio] = getattr(pipeline, order.verb)
+    yield verb(*(sound.path for sound in order.sounds), progress=progress, **order.choices)
+
+
+def describe(
+    order: Order, inputs: list[Source], made: Output, folder: Path, engine: Engine, pipeline: AudioMaker
+) -> AudioRecord:
+    """How a file was made.
+
+    Args:
+        order: What was asked for.
+        inputs: The sounds, as the record calls them.
+        made: What was written.
+        folder: Where the record will lie.
+        engine: What was asked to make it.
+        pipeline: What made it.
+    """
+    import torch  # noqa: PLC0415
+
+    return AudioRecord(
+        verb=order.verb,
+        inputs=inputs,
+        choices={"steps": pipeline.default_steps} | order.choices,
+        threads=torch.get_num_threads(),
+        model=Source(portable(engine.model, folder), pipeline.model_hash),
+        vocoder=engine.vocoder and portable(engine.vocoder, folder),
+        encoding=order.encoding,
+        output=made,
+        versions=current_versions(),
+    )
