@@ -12,6 +12,8 @@ from sqlmodel import col
 from ondes.studio.database import Database
 from ondes.studio.tables import FINAL, File, Job, NotFound
 
+EXPIRED = "its files have expired and are deleted; run it again"
+
 
 class FileTable:
     """All files of a studio, uploads and results.
@@ -74,9 +76,13 @@ class FileTable:
             return [file for file in session.scalars(query) if file.id not in spared]
 
     def mark_gone(self, ids: Iterable[str]) -> None:
-        """The bytes of these files are deleted."""
+        """The bytes of these files are deleted; their jobs say so."""
+        these = col(File.id).in_(list(ids))
+        makers = select(col(File.job_id)).where(these)
+        theirs = col(Job.id).in_(makers) & (col(Job.state) == "done")
         with self.database.writing() as session:
-            session.execute(update(File).where(col(File.id).in_(list(ids))).values(gone=True))
+            session.execute(update(File).where(these).values(gone=True))
+            session.execute(update(Job).where(theirs).values(error=EXPIRED))
 
     def stored_bytes(self) -> int:
         """Size of all files that are there."""

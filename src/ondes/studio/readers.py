@@ -46,7 +46,8 @@ class Readers:
     """
 
     def __init__(self, modules: Sequence[str], *, wall_s: float, memory_bytes: int) -> None:
-        self.modules, self.wall_s, self.memory_bytes = tuple(modules), wall_s, memory_bytes
+        self.wall_s, self.memory_bytes = wall_s, memory_bytes
+        self.command = [sys.executable, "-m", "ondes.studio.reading_process", *modules]
         self._numbers = itertools.count()
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
@@ -117,11 +118,10 @@ class Readers:
     def _running(self) -> subprocess.Popen[bytes]:
         """The process, begun anew if it is none."""
         if self._process is None or self._process.poll() is not None:
-            command = [sys.executable, "-m", "ondes.studio.reading_process", *self.modules]
             # Threads must not be forked, and reading needs none.
             threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | threads
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | threads
             )
             threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         return self._process

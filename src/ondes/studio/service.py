@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from filelock import FileLock, Timeout
+
+from ondes.errors import UserError
+from ondes.pipelines.bundled import bundled_models
+from ondes.studio.file_room import FileRoom
+from ondes.studio.limits import check_limits, check_models
+from ondes.studio.live import LOOK_S, LiveFormat, follow, live_format
 from ondes.studio.settings import StudioSettings
-from ondes.studio.store import File, Job, NotFound, QueueFull
+from ondes.studio.store import FINAL, File, Job, NotFound, QueueFull, Store
+from ondes.studio.supervision import Janitor, Supervisor
+from ondes.studio.watching import Watching
+from ondes.studio.worker import job_folder
 
 if TYPE_CHECKING:
     from ondes.tasks import Task
 
 __all__ = ["File", "Job", "LiveFormat", "ModelInfo", "NotFound", "QueueFull", "Studio"]
+
+STATE_LOOKS = 10
+"""How often to look for a first block before the database is asked whether there will be one."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +38,7 @@ class ModelInfo:
 
     Attributes:
         name: What a task's `model` says.
-        kind: "synthesiser", "composer", "separator" or "audio".
+        kind: "synthesiser", "composer", "separator", "audio" or "vocoder".
         licence: Of its weights; empty if unknown.
         loaded: Whether a worker holds it in memory.
     """
@@ -31,14 +47,6 @@ class ModelInfo:
     kind: str
     licence: str
     loaded: bool
-
-
-@dataclass(frozen=True)
-class LiveFormat:
-    """What the bytes of `Studio.live` are: 16-bit little-endian samples, channels interleaved."""
-
-    sample_rate_hz: int
-    channels: int
 
 
 class Studio:
@@ -53,6 +61,13 @@ class Studio:
 
     def __init__(self, settings: StudioSettings) -> None:
         self.settings = settings
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        self.store = Store(settings.folder)
+        self.room = FileRoom(settings, self.store)
+        self.supervisor = Supervisor(settings, self.store)
+        self.janitor = Janitor(settings, self.store, self.room)
+        self.watching = Watching(self.store)
+        self._lock = FileLock(settings.folder / "server.lock")
 
     def start(self) -> None:
         """Take the folder, mark what was interrupted, and start the workers.
@@ -60,11 +75,37 @@ class Studio:
         Raises:
             UserError: If another server has the folder.
         """
-        raise NotImplementedError
+        self._take_folder()
+        try:
+            self.settings.write()
+            self.store.create()
+            self.supervisor.recover()
+            self.room.sweep()
+            self.room.readers.warm()
+            self.supervisor.start()
+            self.janitor.start()
+            self.watching.start()
+        except BaseException:
+            self._lock.release()
+            raise
 
     def stop(self) -> None:
         """Stop the workers, whose jobs are interrupted and go on at the next start, and give the folder back."""
-        raise NotImplementedError
+        self.watching.stop()
+        self.janitor.stop()
+        self.supervisor.stop()
+        self.room.close()
+        self.store.close()
+        self._lock.release()
+
+    def _take_folder(self) -> None:
+        """Be the only server that uses it."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"another server uses {self.settings.folder}; stop it, or give this one another folder"
+            ) from None
 
     def add_file(self, name: str, source: Path | BinaryIO) -> File:
         """Take a score or audio in.
@@ -77,7 +118,7 @@ class Studio:
             UserError: If it is too large, too long, of no known kind, damaged, or takes too long to read.
             QueueFull: If there is no room for it at the moment.
         """
-        raise NotImplementedError
+        return self.room.add(name, source)
 
     def example(self, name: str) -> File:
         """A score of the package, "prelude" or "band", as a file that never expires.
@@ -85,7 +126,7 @@ class Studio:
         Raises:
             NotFound: If there is none of this name.
         """
-        raise NotImplementedError
+        return self.room.example(name)
 
     def submit(self, task: Task, *, client: str = "") -> Job:
         """Accept a job.
@@ -99,7 +140,22 @@ class Studio:
             NotFound: If it names a file that there is not, or not any more.
             QueueFull: If too many jobs wait.
         """
-        raise NotImplementedError
+        check_models(task, self._allowed_models())
+        files: dict[str, File] = {}
+        for field, reference in task.references().items():
+            file, _ = self.room.find(reference.reference)
+            if file.kind != reference.kind:
+                raise UserError(f"{field} is {file.name}, which is no {reference.kind}; give another file")
+            files[field] = file
+        check_limits(task, files, self.settings)
+        ids = {field: file.id for field, file in files.items()}
+        # Nothing that a job needs goes while it waits.
+        self.store.files.keep_until(list(ids.values()), time.time() + self.settings.keep_s)
+        options = task.model_copy(update=ids).model_dump_json()
+        job = Job(kind=task.kind, options=options, client=client)
+        settings = self.settings
+        self.store.enqueue(job, limit=settings.queue_limit, workers=settings.workers, resume=settings.resume)
+        return job
 
     def job(self, job_id: str) -> Job:
         """How a job stands.
@@ -107,11 +163,11 @@ class Studio:
         Raises:
             NotFound: If there is none.
         """
-        raise NotImplementedError
+        return self.store.job(job_id)
 
     def jobs(self, limit: int = 100, *, client: str | None = None) -> list[Job]:
         """The latest jobs, newest first; of one client if it is named."""
-        raise NotImplementedError
+        return self.store.jobs(limit, client=client)
 
     def file(self, file_id: str) -> tuple[File, Path]:
         """A file, and where its bytes are.
@@ -122,7 +178,7 @@ class Studio:
         Raises:
             NotFound: If there is none, or it has expired; the message says which.
         """
-        raise NotImplementedError
+        return self.room.find(file_id)
 
     def files_of(self, job_id: str) -> list[File]:
         """The results of a job, the main one first; a file whose time has passed is `gone`.
@@ -130,7 +186,8 @@ class Studio:
         Raises:
             NotFound: If there is no such job.
         """
-        raise NotImplementedError
+        self.store.job(job_id)
+        return self.store.files.of_job(job_id)
 
     def cancel(self, job_id: str) -> Job:
         """End a job: at once if it waits, within one evaluation of its network if it runs; a final one stays.
@@ -138,7 +195,8 @@ class Studio:
         Raises:
             NotFound: If there is none.
         """
-        raise NotImplementedError
+        self.store.request_cancel(job_id)
+        return self.store.job(job_id)
 
     def resume(self, job_id: str) -> Job:
         """Let an interrupted job go on from its last finished segment; one that waits or runs stays as it is.
@@ -147,7 +205,11 @@ class Studio:
             NotFound: If there is none.
             UserError: If it has ended; then submit it again.
         """
-        raise NotImplementedError
+        job = self.store.job(job_id)
+        if job.is_final:
+            raise UserError(f"this job is {job.state} and cannot go on; submit it again")
+        self.store.requeue(job_id)
+        return self.store.job(job_id)
 
     def view(self, file_id: str, what: str) -> tuple[Path, str]:
         """Something to see or hear of a file, made in a child process and kept.
@@ -163,15 +225,19 @@ class Studio:
             NotFound: If there is no such file.
             UserError: If the file has no such view, or it takes too long or too much memory.
         """
-        raise NotImplementedError
+        return self.room.view(file_id, what)
 
-    def watch(self, job_id: str) -> AsyncIterator[Job]:
+    async def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         """The job now, and again whenever it changes, until it is final or interrupted for good.
 
         Raises:
             NotFound: If there is none, when the iteration begins.
         """
-        raise NotImplementedError
+        async with aclosing(self.watching.changes(job_id)) as changes:
+            async for job in changes:
+                yield job
+                if self._rests(job):
+                    return
 
     async def live_format(self, job_id: str) -> LiveFormat:
         """What `live` gives, as soon as a first block is there.
@@ -179,19 +245,57 @@ class Studio:
         Raises:
             NotFound: If there is no such job, or it ends without having streamed.
         """
-        raise NotImplementedError
+        folder = job_folder(self.settings.folder, job_id)
+        while True:
+            ended = self._rests(await asyncio.to_thread(self.store.job, job_id))
+            for _ in range(STATE_LOOKS):
+                found = live_format(folder)
+                if found is not None:
+                    return found
+                if ended:
+                    raise NotFound(f"job {job_id} streams no sound; it has files, or says why not")
+                await asyncio.sleep(LOOK_S)
 
-    def live(self, job_id: str) -> AsyncIterator[bytes]:
+    async def live(self, job_id: str) -> AsyncGenerator[bytes, None]:
         """The sound of a job while it is made, from its beginning on, until the job ends; see `LiveFormat`.
 
         Raises:
             NotFound: If there is none, when the iteration begins.
         """
-        raise NotImplementedError
+        await asyncio.to_thread(self.store.job, job_id)
+        over = asyncio.ensure_future(self._over(job_id))
+        try:
+            async with aclosing(follow(job_folder(self.settings.folder, job_id), over.done)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            over.cancel()
+            with suppress(asyncio.CancelledError, NotFound):
+                await over
+
+    async def _over(self, job_id: str) -> None:
+        """Return when a job has ended."""
+        async with aclosing(self.watch(job_id)) as changes:
+            async for _ in changes:
+                pass
+
+    def _rests(self, job: Job) -> bool:
+        """Whether a job will not change any more by itself."""
+        return job.state in FINAL or (job.state == "interrupted" and not self.settings.resume)
 
     def models(self) -> list[ModelInfo]:
         """The models that jobs may name."""
-        raise NotImplementedError
+        allowed, loaded = self._allowed_models(), self.supervisor.loaded()
+        bundled = {model.name: model for model in bundled_models()}
+        return [
+            ModelInfo(name, bundled[name].kind, str(bundled[name].card.get("licence", "")), name in loaded)
+            if name in bundled
+            else ModelInfo(name, "", "", name in loaded)
+            for name in allowed
+        ]
+
+    def _allowed_models(self) -> list[str]:
+        return list(self.settings.models) or [model.name for model in bundled_models()]
 
     def counts(self) -> dict[str, float]:
         """Figures for `/metrics`.
@@ -200,4 +304,7 @@ class Studio:
             Jobs by state ("jobs_queued", "jobs_running", ...), "files", "stored_bytes", "workers_alive",
             "worker_restarts" and "queue_limit".
         """
-        raise NotImplementedError
+        jobs = {f"jobs_{state}": count for state, count in self.store.counts().items()}
+        workers = {"workers_alive": self.supervisor.alive(), "worker_restarts": self.supervisor.restarts}
+        limits = {"queue_limit": self.settings.queue_limit}
+        return {name: float(n) for name, n in (jobs | self.store.files.counts() | workers | limits).items()}

@@ -63,14 +63,20 @@ class Store(Database):
         with self.reading() as session:
             return {job.id: job for job in session.scalars(select(Job).where(col(Job.id).in_(list(ids))))}
 
-    def enqueue(self, job: Job, *, limit: int, workers: int) -> None:
+    def enqueue(self, job: Job, *, limit: int, workers: int, resume: bool) -> None:
         """Accept a job.
+
+        Args:
+            job: A new one.
+            limit: How many may wait.
+            workers: How many work on them.
+            resume: Whether interrupted jobs wait, too.
 
         Raises:
             QueueFull: If `limit` jobs wait already.
         """
         with self.writing() as session:
-            waiting = select(func.count()).select_from(Job).where(col(Job.state).in_(WAITING))
+            waiting = select(func.count()).select_from(Job).where(col(Job.state).in_(_waiting(resume)))
             if session.scalars(waiting).one() >= limit:
                 retry_s = _retry_after_s(session, workers)
                 raise QueueFull(f"{limit} jobs wait already; try again in {retry_s} s", retry_s)
@@ -123,6 +129,14 @@ class Store(Database):
         with self.writing() as session:
             return _count(session, update(Job).where(running).values(**_ended(state, error))) == 1
 
+    def abandon(self, before_s: float) -> None:
+        """Jobs that were interrupted, and begun before a time, fail if nobody has resumed them since."""
+        old = (col(Job.state) == "interrupted") & (col(Job.started_at) < before_s)
+        with self.writing() as session:
+            session.execute(
+                update(Job).where(old).values(**_ended("failed", "it was interrupted, and never resumed"))
+            )
+
     def running(self) -> list[Job]:
         """All running jobs."""
         with self.reading() as session:
@@ -142,9 +156,13 @@ class Store(Database):
             worker: Who asks.
             resume: Whether interrupted jobs wait, too.
         """
-        states = WAITING if resume else ("queued",)
         # A plain read first: an idle worker asks twenty times a second, and must keep nobody from writing.
-        oldest = select(col(Job.id)).where(col(Job.state).in_(states)).order_by(col(Job.created_at)).limit(1)
+        oldest = (
+            select(col(Job.id))
+            .where(col(Job.state).in_(_waiting(resume)))
+            .order_by(col(Job.created_at))
+            .limit(1)
+        )
         with self.reading() as session:
             if session.scalar(oldest) is None:
                 return None
@@ -202,6 +220,11 @@ class Store(Database):
         query = select(col(Job.state), func.count()).group_by(col(Job.state))
         with self.reading() as session:
             return dict.fromkeys(STATES, 0) | {row[0]: int(row[1]) for row in session.execute(query)}
+
+
+def _waiting(resume: bool) -> tuple[str, ...]:
+    """States in which a job waits for a worker."""
+    return WAITING if resume else ("queued",)
 
 
 def _count(session: Session, statement: Any) -> int:
