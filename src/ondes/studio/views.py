@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def write_notes(path: str, out: str) -> None:
     """The notes of a score in seconds, for a piano roll.
 
     An object with `parts` (name, program, is_drum, colour), `notes` (rows of onset_s, release_s, pitch, velocity and
-    index of the part, by onset), `bars` (seconds at which one begins, and the end of the last) and `duration_s`.
+    index of the part, by onset), `bars` (seconds at which one begins, and the end of the last), `metres` (of each bar:
+    numerator, denominator and its length in quarter notes) and `duration_s`.
     """
     from ondes.score import read_score, to_notes  # noqa: PLC0415
 
@@ -76,18 +78,22 @@ def write_notes(path: str, out: str) -> None:
         for index, part in enumerate(notes.parts)
     ]
     rows = [list(row) for row in zip(*columns, strict=True)]
-    _write_json(out, {"parts": parts, "notes": rows, "bars": _bars_s(score), "duration_s": notes.duration_s})
+    _write_json(out, {"parts": parts, "notes": rows, "duration_s": notes.duration_s} | _bars(score))
 
 
-def _bars_s(score: object) -> list[float]:
-    """When bars begin, and when the last one ends; nothing where there are too many."""
+def _bars(score: object) -> dict[str, list[Any]]:
+    """When bars begin and the last one ends, and their metres; nothing where there are too many."""
     from ondes.representations.bar_table import BarTable  # noqa: PLC0415
 
     try:
         bars = BarTable.of(score)  # pyright: ignore[reportArgumentType]
     except UserError:
-        return []
-    return np.concatenate([[0.0], np.cumsum(60 * bars.length_quarters / bars.bpm)]).round(4).tolist()
+        return {"bars": [], "metres": []}
+    borders_s = np.concatenate([[0.0], np.cumsum(60 * bars.length_quarters / bars.bpm)]).round(4)
+    metres = zip(
+        bars.numerator.tolist(), bars.denominator.tolist(), bars.length_quarters.tolist(), strict=True
+    )
+    return {"bars": borders_s.tolist(), "metres": [list(metre) for metre in metres]}
 
 
 def write_peaks(path: str, out: str) -> None:
