@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -50,7 +49,7 @@ class BodyLimits:
             return
         body = _Body(receive, self.limit_bytes(scope["path"]), self.security)
         if body.declared_too_long(Headers(scope=scope)):
-            await _refuse(body.refused, scope, receive, send)
+            await body.refuse(scope, receive, send)
             return
         started = False
 
@@ -66,7 +65,7 @@ class BodyLimits:
             if body.refused is None:
                 raise
         if body.refused is not None and not started:
-            await _refuse(body.refused, scope, receive, send)
+            await body.refuse(scope, receive, send)
 
 
 class _Body:
@@ -117,6 +116,19 @@ class _Body:
         due_s = 2 * idle_s + self.received_bytes / self.security.body_bytes_per_s
         return max(0.0, min(idle_s, self.began_s + due_s - time.monotonic()))
 
+    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and read on for a little while before the connection closes."""
+        answer = self.refused
+        assert answer is not None
+
+        async def send_open(message: Message) -> None:
+            await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+        await answer(scope, receive, send_open)
+        if answer.status_code == 413 and not self.complete:
+            await _drain(receive)
+        await send({"type": "http.response.body", "body": b""})
+
 
 def _too_long(limit_bytes: int) -> Response:
     """The refusal of a body over a limit."""
@@ -125,26 +137,13 @@ def _too_long(limit_bytes: int) -> Response:
     )
 
 
-async def _refuse(answer: Response | None, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, and read on for a little while before the connection closes."""
-    assert answer is not None
-
-    async def send_open(message: Message) -> None:
-        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
-
-    await answer(scope, receive, send_open)
-    if answer.status_code == 413:
-        await _drain(receive)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _drain(receive: Callable[[], object]) -> None:
+async def _drain(receive: Receive) -> None:
     """Read and forget what still comes, up to a limit."""
     drained_bytes = 0
     try:
         async with asyncio.timeout(LINGER_S):
             while drained_bytes < LINGER_BYTES:
-                message = await receive()  # type: ignore[misc]
+                message = await receive()
                 drained_bytes += len(message.get("body", b""))
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return

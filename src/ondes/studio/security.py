@@ -31,7 +31,7 @@ SHORTEST_TOKEN = 16
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 MOST_CLIENTS = 10_000
-"""Clients whose rate is remembered; the one heard of longest ago is forgotten first."""
+"""Clients whose rate is remembered."""
 
 Check = Callable[[HTTPConnection], Response | None]
 """Looks at the head of a request and says how it is refused, or None."""
@@ -233,12 +233,20 @@ class Buckets:
         rate_hz: Tokens a second.
         burst: Tokens in a full bucket.
         clock: Tells seconds.
+        most: Clients that are remembered; the one heard of longest ago is forgotten first.
     """
 
-    def __init__(self, rate_hz: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        rate_hz: float,
+        burst: float,
+        clock: Callable[[], float] = time.monotonic,
+        most: int = MOST_CLIENTS,
+    ) -> None:
         self.rate_hz = rate_hz
         self.burst = burst
         self.clock = clock
+        self.most = most
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, client: str) -> float:
@@ -251,7 +259,7 @@ class Buckets:
         if wait_s == 0.0:
             self._levels[client] = (self._level(client) - 1.0, self.clock())
             self._levels.move_to_end(client)
-            if len(self._levels) > MOST_CLIENTS:
+            if len(self._levels) > self.most:
                 self._levels.popitem(last=False)
         return wait_s
 

@@ -163,6 +163,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             _Marked(app),
             http=type("_Connection", (_TimedConnection,), {"patience": patience}),
+            loop="asyncio",  # the same everywhere, whatever else is installed
             ws="none",
             lifespan="on",
             proxy_headers=False,  # else a client could say who it is
