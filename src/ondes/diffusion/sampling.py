@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,27 @@ import torch
 from torch import Tensor
 
 from ondes.diffusion.guidance import Denoiser
+
+Keep = Callable[[Tensor, Callable[[], Tensor]], Tensor]
+"""Takes what a computation begins with and the computation; gives its result, computed now or kept from before."""
+
+_keep: ContextVar[Keep | None] = ContextVar("_keep", default=None)
+
+
+@contextmanager
+def results_kept(keep: Keep) -> Iterator[None]:
+    """Within, every finished call of `denoise` and `invert` goes through `keep`, which may know its result already."""
+    token = _keep.set(keep)
+    try:
+        yield
+    finally:
+        _keep.reset(token)
+
+
+def kept(begin: Tensor, compute: Callable[[], Tensor]) -> Tensor:
+    """The result of a computation that may be kept; contiguous either way, so that later sums are the same."""
+    keep = _keep.get()
+    return (compute() if keep is None else keep(begin, compute)).contiguous()
 
 
 def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int, level: float = 1.0) -> Tensor:
@@ -31,6 +55,11 @@ def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int, le
     """
     if steps < 1:
         raise ValueError(f"{steps} steps: at least 1 is needed")
+    return kept(noise, lambda: _denoised(denoiser, noise, scheduler=scheduler, steps=steps, level=level))
+
+
+def _denoised(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int, level: float) -> Tensor:
+    """See `denoise`."""
     set_levels(scheduler, steps)
     if level != 1:
         # Solvers look the level up by the number of the step, so timesteps may keep their values.
@@ -55,6 +84,11 @@ def invert(denoiser: Denoiser, data: Tensor, *, steps: int, level: float = 1.0) 
         steps: Evenly spaced levels to go through, each at two evaluations.
         level: Where on the path to end.
     """
+    return kept(data, lambda: _inverted(denoiser, data, steps=steps, level=level))
+
+
+def _inverted(denoiser: Denoiser, data: Tensor, *, steps: int, level: float) -> Tensor:
+    """See `invert`."""
     size = level / steps
     for step in range(steps):
         middle = torch.full((len(data),), size * (step + 0.5)).to(data)

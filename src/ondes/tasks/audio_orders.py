@@ -108,8 +108,13 @@ def seeds(choices: dict[str, Any], first: int, count: int) -> list[dict[str, Any
         UserError: If they would go beyond the last seed.
     """
     if first + count > 2**32:
-        raise UserError(f"seed {first} for {count} results goes beyond the last seed, {2**32 - 1}; begin lower")
+        raise UserError(past_the_last_seed(first, count))
     return [choices | {"seed": first + index} for index in range(count)]
+
+
+def past_the_last_seed(first: int, count: int) -> str:
+    """What is said of seeds that go too far."""
+    return f"seed {first} for {count} results goes beyond the last seed, {2**32 - 1}; begin lower"
 
 
 def blocks_of(

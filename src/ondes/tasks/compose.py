@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from ondes.errors import UserError
+from ondes.tasks import composing
 from ondes.tasks.bench import Workbench
-from ondes.tasks.task import Guidance, ModelName, Outcome, Reference, Source, Steps, Task
+from ondes.tasks.composing import Order
+from ondes.tasks.task import RECORD, Guidance, Made, ModelName, Outcome, Reference, Source, Steps, Task
+from ondes.tasks.threads import SYMBOLIC, computing_with
+from ondes.tasks.working import at_work, opened, recorded, remarks
 
 Words = Annotated[str | None, Field(max_length=2000)]
+
+WORDS = {name: name for name in composing.BELONGS} | {
+    "generate": "a new piece",
+    "extend": "the verb extend",
+    "infill": "the verb infill",
+    "vary": "the verb vary",
+}
+"""How the options and verbs are called here."""
 
 
 class Compose(Task):
@@ -67,7 +80,53 @@ class Compose(Task):
         float | None,
         Field(ge=0, le=5, allow_inf_nan=False, description="Below 1 likelier notes; the model's if missing."),
     ] = None
-    model: ModelName = "compose-small"
+    model: ModelName = composing.DEFAULT_MODEL
+
+    @field_validator("key", "metre", "ensemble", "chords")
+    @classmethod
+    def _makes_sense(cls, text: str | None, info: ValidationInfo) -> str | None:
+        from ondes.pipelines.composer_wishes import parse_wishes  # noqa: PLC0415
+
+        try:
+            wish: dict[str, Any] = {str(info.field_name): text}
+            parse_wishes(**wish)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @model_validator(mode="after")
+    def _fits(self) -> Compose:
+        if self.verb == "generate" and self.score is not None:
+            raise ValueError(
+                "a new piece needs no score; leave it out, or choose extend, infill or vary as verb"
+            )
+        if self.verb != "generate" and self.score is None:
+            raise ValueError(f"{WORDS[self.verb]} works on a score, and none is given; give one as score")
+        given = {name for name in composing.BELONGS if getattr(self, name) not in (None, ())}
+        try:
+            composing.check_choices(self.verb, given, WORDS)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return self._with_bars()
+
+    def _with_bars(self) -> Compose:
+        """Refuse bars that the verb has no use for."""
+        if isinstance(self.bars, int):
+            if self.verb == "infill":
+                raise ValueError(
+                    f"bars is {self.bars}: to infill the first and the last are needed, as [9, 12]"
+                )
+            if self.bars < 1:
+                raise ValueError(
+                    f"bars is {self.bars}: 1 or more is allowed; give another, or leave bars out"
+                )
+        elif self.bars is not None:
+            first, last = self.bars
+            if self.verb != "infill":
+                raise ValueError(f"bars is {first} to {last}: to {self.verb} one number is allowed, as 16")
+            if not 1 <= first <= last:
+                raise ValueError(f"bars is {first} to {last}: they count from 1, the first before the last")
+        return self
 
     def references(self) -> dict[str, Reference]:
         """The score, if one is worked on."""
@@ -81,4 +140,28 @@ class Compose(Task):
         self, sources: Mapping[str, Source], folder: Path, bench: Workbench, *, stem: str = ""
     ) -> Outcome:
         """See `Task.run`."""
-        raise NotImplementedError
+        source = sources.get("score") if self.score is not None else None
+        order = Order(self.verb, None if source is None else source.path, self.n, self._choices())
+        names = composing.output_names(Path(f"{stem or 'score'}.mid"), self.n)
+        record = f"{stem}.json" if stem else RECORD
+        with remarks() as odd, computing_with(SYMBOLIC):
+            score = None if source is None else opened(source, odd)
+            pipeline = bench.shelf.pipeline("composer", self.model)
+            with at_work(self, sources, bench, pipeline) as progress:
+                written = composing.write_scores(
+                    composing.composed(order, score, pipeline, progress), names, folder
+                )
+            told = None if source is None else recorded(source)
+            made = composing.describe(order, told, pipeline, self.model, bench.home or folder, written)
+            made.write(folder / record)
+        return Outcome([*(Made(name, "score") for name in names), Made(record, "record")], odd)
+
+    def _choices(self) -> dict[str, Any]:
+        """The options as keyword arguments of the pipeline's verb, all of them JSON."""
+        names = [
+            *("notes", "bars", "key", "tempo", "metre", "ensemble", "track", "strength", "keep"),
+            *("density", "style", "chords", "scale", "seed", "steps", "guidance_scale", "temperature"),
+        ]
+        chosen = self.model_dump(mode="json", include=set(names), exclude_none=True)
+        idle = {"keep": [], "scale": "free"}
+        return {name: chosen[name] for name in names if name in chosen and chosen[name] != idle.get(name)}

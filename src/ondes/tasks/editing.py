@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ondes.errors import UserError
+from ondes.representations.regions import parse_regions
+from ondes.tasks.audio_orders import Sound
 from ondes.tasks.audio_task import AudioTask, Loudness, Strength
 from ondes.tasks.task import Reference, ReferenceField
 
+FASTEST_HZ = 768_000
+"""No sound has a higher rate, so regions that are none at this one are none at all."""
 Added = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Vary(AudioTask):
     """Make variations of a sound, as `ondes vary` does."""
 
+    own: ClassVar[tuple[str, ...]] = ("strength", "loudness_lufs")
     kind: Literal["vary"] = "vary"
     audio: ReferenceField
     strength: Strength = 0.3
@@ -28,6 +34,7 @@ class Vary(AudioTask):
 class Interpolate(AudioTask):
     """Make music between two sounds, as `ondes interpolate` does."""
 
+    own: ClassVar[tuple[str, ...]] = ("strength", "method", "loudness_lufs")
     kind: Literal["interpolate"] = "interpolate"
     first: ReferenceField
     second: ReferenceField
@@ -58,10 +65,19 @@ class Interpolate(AudioTask):
         """Both sounds."""
         return {"first": Reference(self.first, "audio"), "second": Reference(self.second, "audio")}
 
+    def variants(self, choices: dict[str, Any]) -> list[dict[str, Any]]:
+        """One ratio with several seeds, or a walk with one seed."""
+        if self.walk is None:
+            ratio = 0.5 if self.ratio is None else self.ratio
+            return super().variants(choices | {"ratio": ratio})
+        last = self.walk - 1
+        return [choices | {"ratio": step / last, "seed": self.seed} for step in range(self.walk)]
+
 
 class Inpaint(AudioTask):
     """Make regions of a sound anew, as `ondes inpaint` does; not one sample elsewhere changes."""
 
+    own: ClassVar[tuple[str, ...]] = ("regions",)
     kind: Literal["inpaint"] = "inpaint"
     audio: ReferenceField
     regions: Annotated[
@@ -73,6 +89,20 @@ class Inpaint(AudioTask):
         ),
     ]
 
+    @field_validator("regions")
+    @classmethod
+    def _are_regions(cls, text: str) -> str:
+        try:
+            parse_regions(text, sample_rate_hz=FASTEST_HZ, length_samples=2**62)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    def check(self, sounds: tuple[Sound, ...]) -> None:
+        """Regions lie within the sound."""
+        (sound,) = sounds
+        parse_regions(self.regions, sample_rate_hz=sound.sample_rate_hz, length_samples=sound.samples)
+
     def references(self) -> dict[str, Reference]:
         """The sound."""
         return {"audio": Reference(self.audio, "audio")}
@@ -81,6 +111,7 @@ class Inpaint(AudioTask):
 class Outpaint(AudioTask):
     """Make a sound longer at either end, as `ondes outpaint` does; not one of its samples changes."""
 
+    own: ClassVar[tuple[str, ...]] = ("before_s", "after_s")
     kind: Literal["outpaint"] = "outpaint"
     audio: ReferenceField
     before_s: Annotated[Added, Field(description="Seconds to add before.")] = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from ondes.tasks.audio_task import AudioTask, Loudness
 class Generate(AudioTask):
     """Make new music, as `ondes generate` does."""
 
+    own: ClassVar[tuple[str, ...]] = ("duration_s", "loudness_lufs")
     kind: Literal["generate"] = "generate"
     duration_s: Annotated[
         float, Field(ge=0.05, le=86_400, allow_inf_nan=False, description="Length in seconds.")

@@ -64,8 +64,7 @@ def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> di
             continue
         if not any(taker.name == name or taker.kind is taker.VAR_KEYWORD for taker in takers):
             raise UserError(
-                f"this model has no {name.replace('_', ' ')}; leave out --{name.replace('_', '-')}, "
-                "or choose another --model"
+                f"this model has no {name.replace('_', ' ')}; leave it out, or choose another model"
             )
         chosen[name] = value
     return chosen

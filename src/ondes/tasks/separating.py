@@ -36,7 +36,7 @@ def check_wishes(order: Order) -> None:
 
     asked(order.choices.get("into"))
     if (given := order.choices.get("given")) is not None and not read_score(Path(given)).note_num():
-        raise UserError(f"{given} has no notes, so no part is known from it; leave out --given")
+        raise UserError(f"{given} has no notes, so no part is known from it; give another, or none")
 
 
 def separated(

@@ -1,0 +1,62 @@
+"""Finished pieces of a task's work, kept in files, so that an interrupted task goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondes.files import written_whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Journal:
+    """Gives results that are kept, and keeps new ones: a `Keep` of `ondes.diffusion.sampling`.
+
+    A result is found by its place in the order of the work and by a hash of what it begins with, so that a journal of
+    other work gives nothing.
+
+    Args:
+        folder: Holds the files; made where missing.
+        work: What is done, in a word that no other work has: the same task, with the same inputs and model.
+    """
+
+    def __init__(self, folder: Path, work: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.work = folder, work
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, begin: Tensor, compute: Callable[[], Tensor]) -> Tensor:
+        """The result of `compute`, which begins with a tensor; from the journal where it is there."""
+        from safetensors.torch import save_file  # noqa: PLC0415
+
+        with self._lock:
+            number, self._count = self._count, self._count + 1
+        path = self.folder / f"{number:06d}-{self._hash(begin)}.safetensors"
+        if (found := _read(path)) is not None:
+            return found.to(begin.device)
+        made = compute()
+        with written_whole(path) as neighbour:
+            save_file({"made": made.detach().cpu().contiguous()}, neighbour)
+        return made
+
+    def _hash(self, begin: Tensor) -> str:
+        whole = begin.detach().cpu().contiguous()
+        told = f"{self.work} {whole.dtype} {tuple(whole.shape)}".encode()
+        return hashlib.sha256(told + whole.view(-1).numpy().tobytes()).hexdigest()[:32]
+
+
+def _read(path: Path) -> Tensor | None:
+    """The result in a file; None where there is none, or a damaged one."""
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    try:
+        return load_file(path)["made"]
+    except (OSError, KeyError, SafetensorError):
+        return None
