@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -144,7 +144,7 @@ class FakeStudio(Studio):
         seen.write_text("[]")
         return seen, "application/json" if "." not in what else "image/png"
 
-    async def watch(self, job_id: str) -> AsyncIterator[Job]:
+    async def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         seen = None
         while True:
             job = self.job(job_id)
@@ -162,7 +162,7 @@ class FakeStudio(Studio):
             await asyncio.sleep(0.002)
         return LiveFormat(44_100, 2)
 
-    async def live(self, job_id: str) -> AsyncIterator[bytes]:
+    async def live(self, job_id: str) -> AsyncGenerator[bytes, None]:
         sent = 0
         while True:
             final = self.job(job_id).is_final

@@ -28,6 +28,14 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(scope="module")
+def patient_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Waits for a body as long as usual, so that a test may take its time to send one."""
+    studio = FakeStudio(tmp_path_factory.mktemp("studio"), upload_bytes=200_000)
+    with served(create_app(studio, Security())) as port:
+        yield port
+
+
 def _connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
@@ -118,8 +126,8 @@ def test_a_body_that_trickles_is_refused(port: int) -> None:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_that_is_too_long_is_refused_while_it_comes(port: int, declared: bool) -> None:
-    with _connect(port) as connection:
+def test_a_body_that_is_too_long_is_refused_while_it_comes(patient_port: int, declared: bool) -> None:
+    with _connect(patient_port) as connection:
         form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mid"\r\n\r\nMThd'
         length = b"Content-Length: 400000" if declared else b"Transfer-Encoding: chunked"
         connection.sendall(UPLOAD + length + b"\r\n\r\n")

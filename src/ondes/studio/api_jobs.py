@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
@@ -125,13 +126,14 @@ def _add_events(router: APIRouter, studio: Studio) -> None:
 
 async def _events(studio: Studio, job_id: str, seen: str | None) -> AsyncIterator[ServerSentEvent]:
     """The job whenever it is not as the client saw it last."""
-    async for job in studio.watch(job_id):
-        if (current := event_id(job)) == seen:
-            continue
-        seen = current
-        info = await run_in_threadpool(_with_files, studio, job)
-        name = "end" if job.is_final else "progress"
-        yield ServerSentEvent(info.model_dump_json(), event=name, id=current)
+    async with aclosing(studio.watch(job_id)) as changes:
+        async for job in changes:
+            if (current := event_id(job)) == seen:
+                continue
+            seen = current
+            info = await run_in_threadpool(_with_files, studio, job)
+            name = "end" if job.is_final else "progress"
+            yield ServerSentEvent(info.model_dump_json(), event=name, id=current)
 
 
 def event_id(job: Job) -> str:
@@ -161,8 +163,9 @@ def _add_stream(router: APIRouter, studio: Studio) -> None:
         async def blocks() -> AsyncIterator[bytes]:
             if head:
                 yield head
-            async for block in studio.live(job_id):
-                yield block
+            async with aclosing(studio.live(job_id)) as made:
+                async for block in made:
+                    yield block
 
         return StreamingResponse(
             blocks(),
