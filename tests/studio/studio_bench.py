@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ import numpy as np
 
 from ondes.audio import Audio
 from ondes.errors import UserError
+from ondes.studio.readers import LIGHT, Readers
 from ondes.studio.service import Job, Studio
 from ondes.studio.settings import StudioSettings
 from ondes.studio.worker import Worker
@@ -23,6 +25,10 @@ from ondes.tasks.shelf import ModelShelf
 from ondes.tasks.task import Made, Outcome, Reference, Source, Task
 
 RATE_HZ = 8000
+
+READERS = Readers(LIGHT, wall_s=20.0, memory_bytes=2**30)
+"""One for all tests of a process: to load what reading takes costs a second."""
+atexit.register(READERS.close)
 
 
 class Tone(Task):
@@ -45,7 +51,12 @@ class Tone(Task):
         return self.duration_s
 
     def run(
-        self, sources: Mapping[str, Source], folder: Path, bench: Workbench, *, stem: str = ""
+        self,
+        sources: Mapping[str, Source],
+        folder: Path,
+        bench: Workbench,
+        *,
+        stem: str = "",  # noqa: ARG002
     ) -> Outcome:
         whole = tone(self.duration_s, self.seed)
         self._fail(sources)
@@ -84,7 +95,9 @@ def quiet(folder: Path, **limits: object) -> Studio:
     """A studio whose workers never begin."""
     studio = Studio(replace(StudioSettings(folder, models=("synth-small",)), **limits))  # pyright: ignore[reportArgumentType]
     studio.supervisor.start = lambda: None
-    studio.room.readers.warm = lambda: None
+    studio.room.readers.close()
+    studio.room.readers = READERS
+    studio.room.close = lambda: None
     return studio
 
 

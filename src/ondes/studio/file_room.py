@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol, runtime_checkable
 
 from ondes.errors import UserError, nearest
 from ondes.files import file_sha256
@@ -34,6 +34,15 @@ EXAMPLE = "example:"
 PIECE_BYTES = 2**18
 FULL_RETRY_S = 60
 VIEW_LOCKS = 64
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Anything open that gives bytes, as an upload."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
 
 
 class FileRoom:
@@ -58,7 +67,7 @@ class FileRoom:
         self.readers.close()
         self.drawers.close()
 
-    def add(self, name: str, source: Path | BinaryIO) -> File:
+    def add(self, name: str, source: Path | Readable) -> File:
         """See `Studio.add_file`."""
         name = display_name(name)
         incoming = self.settings.folder / "incoming" / new_id()
@@ -81,7 +90,7 @@ class FileRoom:
         finally:
             incoming.unlink(missing_ok=True)
 
-    def _copy(self, name: str, source: Path | BinaryIO, target: Path) -> tuple[str, int]:
+    def _copy(self, name: str, source: Path | Readable, target: Path) -> tuple[str, int]:
         """Copy an upload piece by piece; its SHA-256 and size."""
         if isinstance(source, Path):
             with source.open("rb") as stream:

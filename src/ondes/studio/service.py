@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from ondes.errors import UserError
 from ondes.pipelines.bundled import bundled_models
-from ondes.studio.file_room import FileRoom
+from ondes.studio.file_room import FileRoom, Readable
 from ondes.studio.limits import check_limits, check_models
 from ondes.studio.live import LOOK_S, LiveFormat, follow, live_format
 from ondes.studio.settings import StudioSettings
@@ -107,7 +107,7 @@ class Studio:
                 f"another server uses {self.settings.folder}; stop it, or give this one another folder"
             ) from None
 
-    def add_file(self, name: str, source: Path | BinaryIO) -> File:
+    def add_file(self, name: str, source: Path | Readable) -> File:
         """Take a score or audio in.
 
         Args:

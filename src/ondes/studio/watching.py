@@ -91,9 +91,10 @@ class Watching:
             while not self._stopped.wait(LOOK_S):
                 if not self._watches:
                     self._some.clear()
-                    # One may have come between the two lines.
-                    if not self._watches:
+                    # One may have come between the two lines, or the end.
+                    if not self._watches and not self._stopped.is_set():
                         self._some.wait()
+                    continue
                 now = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
                 connection.rollback()
                 watches = list(self._watches)
