@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 from ondes.errors import UserError
-from ondes.tasks.batch import Plan
+from ondes.tasks.batch import Plan, find_items
+from ondes.tasks.batch_engines import engine_of
 from ondes.tasks.bench import Cancelled, Workbench
 from ondes.tasks.task import Made, Outcome, Reference, Source, Task
 
@@ -69,3 +73,18 @@ def write_scores(folder: Path, **contents: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     return folder
+
+
+def main() -> None:
+    """Engine, folder, results, workers, and after how many files to stop: a line of JSON for each that is finished."""
+    name, folder, out, workers, most = sys.argv[1:]
+    items = find_items(Path(folder), Path(out), "score")
+    with closing(engine_of(name)(plan(times=3), items, int(workers))) as results:
+        for done, _ in zip(results, range(int(most)), strict=False):
+            print(json.dumps([done.name, done.status, done.reason]), flush=True)
+
+
+if __name__ == "__main__":
+    from stand_in import main as importable  # other processes know the plan by this module's name
+
+    importable()

@@ -102,8 +102,8 @@ def test_failures_are_sentences_and_leave_nothing(tmp_path):
     assert found["bad.mid"].reason == "../../in/bad.mid is refused; give another"
     assert found["worse.mid"].reason == "KeyError: 'defect'"
     assert sorted(path.name for path in out.iterdir()) == ["good"]
-    place = write_errors(out, [found["worse.mid"], found["bad.mid"]])
-    assert place == out / ERRORS
+    place = out / ERRORS
+    assert write_errors(out, [found["worse.mid"], found["bad.mid"]]) == place
     rows = [json.loads(line) for line in place.read_text().splitlines()]
     assert [row["input"] for row in rows] == ["bad.mid", "worse.mid"]
     assert write_errors(out, []) is None

@@ -100,16 +100,11 @@ def _begin(plan: Plan, stop: Event) -> None:
 
 
 def _be_quiet(threads: int) -> None:
-    """No progress bars and warnings in a worker, whose remarks are in the records; torch with its threads."""
+    """No warnings in a worker, whose remarks are in the records; torch, once it is loaded, with its threads."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["DIFFUSERS_VERBOSITY"] = "critical"
     warnings.simplefilter("ignore")
     logging.getLogger("ondes").setLevel(logging.ERROR)
-    import torch  # noqa: PLC0415
-    from diffusers.utils import logging as diffusers_logging  # noqa: PLC0415
-
-    torch.set_num_threads(threads)
-    diffusers_logging.set_verbosity(logging.CRITICAL)
-    diffusers_logging.disable_progress_bar()
 
 
 def _work(item: Item) -> Done:
@@ -128,6 +123,9 @@ class RayWorker:
         self.stopping = threading.Event()
         _be_quiet(plan.threads)
         self.worker = Worker(plan, self.stopping.is_set)
+
+    def ready(self) -> None:
+        """Answer once the worker is there."""
 
     def work(self, item: Item) -> Done:
         """Work on a file."""
@@ -161,8 +159,10 @@ def with_ray(
     waiting = deque(items)
     running: dict[Any, tuple[Any, Item]] = {}
     try:
-        for _ in range(min(workers, len(waiting))):
-            _give(actors.remote(plan), waiting, running)
+        for actor in [actors.remote(plan) for _ in range(min(workers, len(waiting)))]:
+            if not running:
+                _check_beginning(actor)
+            _give(actor, waiting, running)
         while running:
             (finished, *_), _ = ray.wait(list(running), num_returns=1)
             actor, item = running.pop(finished)
@@ -179,6 +179,22 @@ def with_ray(
         if running:
             ray.wait(list(running), num_returns=len(running), timeout=STOP_S)
         ray.shutdown()
+
+
+def _check_beginning(actor: Any) -> None:
+    """Wait until a worker is there.
+
+    Raises:
+        UserError: If it cannot begin, as where ondes is not installed.
+    """
+    import ray  # noqa: PLC0415
+    from ray.exceptions import RayError  # noqa: PLC0415
+
+    try:
+        ray.get(actor.ready.remote())
+    except RayError as error:
+        reason = [type(error).__name__, *str(error).strip().splitlines()][-1]
+        raise UserError(f"workers of Ray cannot begin ({reason}); install ondes where they run") from None
 
 
 def _give(actor: Any, waiting: deque[Item], running: dict[Any, tuple[Any, Item]]) -> None:

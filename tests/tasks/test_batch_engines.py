@@ -1,0 +1,74 @@
+"""Engines differ in speed alone; a worker that dies costs one file, and stopping leaves nothing half-made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import stand_in
+from stand_in import write_scores
+
+from ondes.errors import UserError
+from ondes.tasks.batch_engines import engine_of
+
+SCORES = {"a": "aaa", "b": "bbb refuse", "c": "crash", "d__d": "ddd", "e": "eee", "f": "fff"}
+
+
+def finish(
+    engine: str, scores: Path, out: Path, workers: int, *, most: int = 100
+) -> dict[str, tuple[str, str]]:
+    """Status and reason of every file that is worked on in a process of its own, which Ray may litter."""
+    words = [sys.executable, stand_in.__file__, engine, scores, out, workers, most]
+    search = {"PYTHONPATH": str(Path(stand_in.__file__).parent)}  # also of Ray's workers
+    done = subprocess.run(
+        [str(word) for word in words], env=os.environ | search, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: (status, reason) for name, status, reason in map(json.loads, done.stdout.splitlines())}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_one_and_two_processes_and_ray_give_the_same_bytes_and_outlive_a_crash(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="pip install 'ondes[ray]'")
+    scores = write_scores(tmp_path / "in", **SCORES)
+    found, made = [], []
+    for engine, workers in (("local", 1), ("local", 2), ("ray", 2)):
+        out = tmp_path / f"out-{engine}-{workers}"
+        found.append(finish(engine, scores, out, workers))
+        made.append(contents(out))
+    assert found[0]["b.mid"] == ("failed", "../../in/b.mid is refused; give another")
+    assert "died" in found[0]["c.mid"][1]
+    assert sorted(name for name, (status, _) in found[0].items() if status == "made") == [
+        *("a.mid", "d/d.mid", "e.mid", "f.mid")
+    ]
+    assert len(made[0]) == 4 * 3
+    assert found[0] == found[1] == found[2]
+    assert made[0] == made[1] == made[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_stopping_ends_the_work_and_leaves_only_whole_results(tmp_path: Path, engine: str) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray", reason="pip install 'ondes[ray]'")
+    scores = write_scores(tmp_path / "in", a="aaa", b="forever", c="forever")
+    out = tmp_path / "out"
+    assert finish(engine, scores, out, 2, most=1) == {"a.mid": ("made", "")}
+    assert sorted(contents(out)) == ["a/a.txt", "a/batch.json", "a/record.json"]
+    assert [path.name for path in out.iterdir()] == ["a"]
+
+
+def test_engines_are_known_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="no engine 'slurm'; local, ray or ray://HOST:PORT"):
+        engine_of("slurm")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"pip install 'ondes\[ray\]'"):
+        engine_of("ray://example:10001")
