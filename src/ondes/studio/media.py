@@ -58,8 +58,13 @@ def is_score(head: bytes, name: str) -> bool:
     """
     if head[:4] == b"MThd" or head[:4] == ZIP or (head[:4] == b"RIFF" and head[8:12] == b"RMID"):
         return True
-    if head[:4] in {b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM"} or head[:3] == b"ID3":
+    if head[:4] in {b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM"} or head[:3] == b"ID3" or _is_mp3(head):
         return False
     if head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith(b"<"):
         return True
     return name.lower().endswith(SCORE_SUFFIXES)
+
+
+def _is_mp3(head: bytes) -> bool:
+    """Whether a frame of MPEG audio layer III begins here: eleven bits of synchronisation, any version, that layer."""
+    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2

@@ -52,6 +52,7 @@ class Readers:
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._listener = threading.current_thread()
         self._asked: dict[int, tuple[subprocess.Popen[bytes], Future[dict[str, Any]]]] = {}
 
     def read(self, what: str, name: str, /, **arguments: Any) -> Any:
@@ -91,9 +92,7 @@ class Readers:
         if process is not None:
             process.kill()
             process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            self._listener.join()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """One answer, or None if the process died, as when the machine is short of memory."""
@@ -123,7 +122,8 @@ class Readers:
             self._process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | threads
             )
-            threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+            self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
+            self._listener.start()
         return self._process
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -136,6 +136,10 @@ class Readers:
                 future.set_result(answer)
         with self._lock:
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):  # what was not taken any more is lost
+                    if pipe is not None:
+                        pipe.close()
             for whose, future in list(self._asked.values()):
                 if whose is process and not future.done():
                     future.set_exception(ConnectionError())
