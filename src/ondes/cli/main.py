@@ -6,10 +6,11 @@ be used, 130 stopped by Ctrl-C, 141 the reader of a stream went away, 143 termin
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -60,6 +61,12 @@ def build_app() -> typer.Typer:
     return app
 
 
+@functools.cache
+def _command_line() -> Callable[..., Any]:
+    """The same, ready to run; a program that runs many commands waits once for it to be put together."""
+    return typer.main.get_command(build_app())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit status.
 
@@ -76,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _status(arguments: list[str]) -> int:
     """Run the commands; any error that is not a defect of ours becomes a line on standard error."""
     try:
-        build_app()(args=arguments, prog_name="ondes")
+        _command_line()(args=arguments, prog_name="ondes")
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         if code == EXIT_INTERRUPTED:
