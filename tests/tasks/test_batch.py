@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from stand_in import Reverse, plan, write_scores
 
+from ondes.cli.main import main
 from ondes.errors import UserError
 from ondes.files import file_sha256
-from ondes.tasks.batch import ERRORS, Done, Worker, find_items, fingerprint, make_plan, write_errors
+from ondes.scores.notation import Page, to_midi
+from ondes.tasks.batch import ERRORS, RECORD, Done, Worker, find_items, fingerprint, make_plan, write_errors
 from ondes.tasks.kinds import TASKS
+from tiny_model import save_tiny_model
 
 
 def work(folder: Path, out: Path, **options: Any) -> dict[str, Done]:
@@ -36,7 +39,7 @@ def test_every_file_gets_a_folder_with_results_and_a_record(tmp_path):
     assert (
         tmp_path / "out" / "deep" / "er" / "tune" / "record.json"
     ).read_text() == "../../../../in/deep/er/tune.mid"
-    record = json.loads((tmp_path / "out" / "song" / "batch.json").read_text())
+    record = json.loads((tmp_path / "out" / "song" / RECORD).read_text())
     assert record == {
         "ondes_batch": 1,
         "options": {"kind": "reverse", "seed": 0, "times": 2, "words": []},
@@ -55,7 +58,7 @@ def test_finished_files_are_kept_and_what_changed_is_made_again(tmp_path):
     assert {done.status for done in work(scores, out).values()} == {"kept"}
     (scores / "a.mid").write_text("new")
     (out / "b" / "b.txt").write_text("meddled")
-    (out / "c" / "batch.json").write_text("{")
+    (out / "c" / RECORD).write_text("{")
     (out / "d" / "record.json").unlink()
     found = work(scores, out)
     assert {name: done.status for name, done in found.items()} == {
@@ -139,9 +142,9 @@ def test_words_become_the_options_of_the_task():
     assert chosen.asked()["options"]["steps"] == 4
     assert chosen.models == {"model": fingerprint("synth-small")}
     assert len(chosen.models["model"]) == 64
-    keep = make_plan("compose", {"verb": ["vary"], "keep": ["rhythm"], "bars": ["2", "4"]})
+    keep = make_plan("compose", {"verb": ["vary"], "keep": ["rhythm"]})
     assert keep.asked()["options"]["keep"] == ["rhythm"]
-    assert keep.asked()["options"]["bars"] == [2, 4]
+    assert make_plan("infill", {"bars": ["2", "4"]}).asked()["options"]["bars"] == [2, 4]
     assert make_plan("extend", {}).asked()["options"]["verb"] == "extend"
     assert make_plan("inpaint", {"regions": ["1-2"]}).input_kind == "audio"
 
@@ -163,3 +166,23 @@ def test_words_become_the_options_of_the_task():
 def test_what_no_batch_can_do_is_refused(kind, words, message):
     with pytest.raises(UserError, match=message):
         make_plan(kind, words)
+
+
+def test_a_score_that_is_called_like_anything_gets_what_the_command_makes(tmp_path):
+    model = save_tiny_model(tmp_path / "model")
+    scores, out = tmp_path / "in", tmp_path / "out"
+    scores.mkdir()
+    pages = [Page("Piano", 0)]
+    pages[0].note(0, 60, 0.5, 90)
+    for name in ("batch", "errors"):
+        (scores / f"{name}.mid").write_bytes(to_midi(pages, [(0.0, 120.0)]))
+    chosen = make_plan("synth", {"model": [str(model)], "steps": ["1"], "seed": ["3"]})
+    worker = Worker(chosen)
+    items = find_items(scores, out, "score")
+    assert [worker.work(item).status for item in items] == ["made", "made"]
+    assert [worker.work(item).status for item in items] == ["kept", "kept"]
+    words = ["synth", scores / "batch.mid", "-o", tmp_path / "alone.wav", "--model", model]
+    with pytest.raises(SystemExit):
+        main([*map(str, words), "--steps", "1", "--seed", "3", "--threads", "1"])
+    assert file_sha256(out / "batch" / "batch.wav") == file_sha256(tmp_path / "alone.wav")
+    assert json.loads((out / "batch" / "batch.json").read_text())["model"]["name"] == "../../model"

@@ -62,7 +62,7 @@ def test_stopping_ends_the_work_and_leaves_only_whole_results(tmp_path: Path, en
     scores = write_scores(tmp_path / "in", a="aaa", b="forever", c="forever")
     out = tmp_path / "out"
     assert finish(engine, scores, out, 2, most=1) == {"a.mid": ("made", "")}
-    assert sorted(contents(out)) == ["a/a.txt", "a/batch.json", "a/record.json"]
+    assert sorted(contents(out)) == ["a/.batch.json", "a/a.txt", "a/record.json"]
     assert [path.name for path in out.iterdir()] == ["a"]
 
 

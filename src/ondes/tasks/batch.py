@@ -1,7 +1,7 @@
 """One task done with every file of a folder: which files, what is finished already, and the work on one of them.
 
-Each file gets a folder of results, which appears when they are all there and holds `batch.json`: the options, and the
-hashes of the file, of the models and of the results. A file whose `batch.json` says the same as is asked for now is
+Each file gets a folder of results, which appears when they are all there and holds `.batch.json`: the options, and the
+hashes of the file, of the models and of the results. A file whose `.batch.json` says the same as is asked for now is
 finished; so a batch that was interrupted goes on where it stopped. Which engine works, and with how many workers,
 changes no byte: every worker does one file at a time, with the same number of threads.
 """
@@ -28,7 +28,7 @@ from ondes.tasks.task import InputKind, Source, Task, checked
 
 log = logging.getLogger(__name__)
 
-RECORD = "batch.json"
+RECORD = ".batch.json"
 FORMAT = 1
 """Version of the layout, under the key `ondes_batch`."""
 ERRORS = "errors.jsonl"
@@ -123,15 +123,15 @@ def make_plan(kind: str, words: Mapping[str, Sequence[str]], *, threads: int = 1
             raise UserError(f"{name} is one file, but a batch works on a folder of them; leave {name} out")
     if named == "compose" and kind != "compose":
         options.setdefault("verb", kind)
+    if named == "compose" and options.get("verb", "generate") == "generate":
+        raise UserError(
+            "new pieces need no files; choose verb=extend, infill or vary, or 'ondes compose generate'"
+        )
     for name in MODEL_FIELDS:
         if name in options and Path(options[name]).exists() and not _bundled(options[name]):
             options[name] = str(Path(options[name]).resolve())  # workers may have other working folders
     plan = Plan(named, options, {}, threads)
     task = plan.task("any")
-    if getattr(task, "verb", None) == "generate":
-        raise UserError(
-            "new pieces need no files; choose verb=extend, infill or vary, or 'ondes compose generate'"
-        )
     models = {name: fingerprint(chosen) for name in MODEL_FIELDS if (chosen := getattr(task, name, None))}
     return Plan(named, options, models, threads)
 

@@ -153,7 +153,7 @@ def with_ray(
     import ray  # noqa: PLC0415
     from ray.exceptions import RayActorError  # noqa: PLC0415
 
-    _join(address, workers)
+    _join(address, workers * plan.threads)
     # Two calls at a time: the work, and the word to stop.
     actors: Any = ray.remote(RayWorker).options(num_cpus=plan.threads, max_concurrency=2)  # pyright: ignore
     waiting = deque(items)
@@ -203,29 +203,28 @@ def _give(actor: Any, waiting: deque[Item], running: dict[Any, tuple[Any, Item]]
     running[actor.work.remote(item)] = (actor, item)
 
 
-def _join(address: str | None, workers: int) -> None:
+def _join(address: str | None, processors: int) -> None:
     """Be a client of a cluster, or the head of a small one that nobody else can reach.
 
     Raises:
-        UserError: If the cluster cannot be reached.
+        UserError: If the cluster cannot be reached, or a small one does not start.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray  # noqa: PLC0415
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if address is None:
-            ray.init(
-                address="local",
-                num_cpus=workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                _node_ip_address="127.0.0.1",
-            )
-            return
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            words = " ".join(str(error).split())
-            raise UserError(f"no Ray cluster answers at {address} ({words}); give ray://HOST:PORT") from None
+    chosen: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:
+        alone = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        chosen |= {"num_cpus": processors, **alone}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(**chosen)
+    except Exception as error:  # Ray has no class of its own for this
+        ray.shutdown()
+        words = " ".join(str(error).split())
+        raise UserError(
+            f"no Ray cluster at {address}: {words}; give ray://HOST:PORT"
+            if address
+            else f"Ray does not start here: {words}; try again, or --engine local"
+        ) from None
