@@ -23,6 +23,9 @@ TICKS_HZ = (200, 500, 1000, 2000, 5000, 10_000, 20_000)
 DB_PER_NEPER = 20 / np.log(10)
 PEDAL_OPACITY = 0.25
 MOST_NAMES = 8
+MEL_BOX = (0.06, 0.16, 0.925, 0.8)
+"""Where in the picture of `draw_mel` the spectrogram is, as shares of its size: left, bottom, width, height."""
+
 RANGE_DB = 80.0
 """Softer than this below the loudest point is drawn black."""
 
@@ -162,8 +165,8 @@ def draw_mel(path: Path, log_mel: np.ndarray) -> None:
     """
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    canvas = Figure(figsize=(14, 3.6), layout="constrained")
-    _draw_spectrum(canvas.subplots(), log_mel, MEL)
+    canvas = Figure(figsize=(14, 3.6))
+    _draw_spectrum(canvas.add_axes(MEL_BOX), log_mel, MEL)
     with written_whole(path) as neighbour:
         canvas.savefig(neighbour, dpi=110)
 

@@ -47,8 +47,11 @@ class BodyLimits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         body = _Body(receive, self.limit_bytes(scope["path"]), self.security)
-        if body.declared_too_long(Headers(scope=scope)):
+        # What has no body owes none: an answer may take longer than a body may, and asks meanwhile who still listens.
+        body.complete = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
+        if body.declared_too_long(headers):
             await body.refuse(scope, receive, send)
             return
         started = False

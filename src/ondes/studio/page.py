@@ -99,7 +99,7 @@ def _chain(models: Models) -> None:
         "another file, and make it again, before the next step takes it.</p>"
     )
     for step in CHAIN:
-        with gr.Group(elem_classes="o-step"):
+        with gr.Column(elem_classes="o-step"):
             _html(f"<h2>{step.title}</h2>")
             _body(step, models)
 
@@ -147,7 +147,7 @@ def _controls(tab: TabPlan, models: Models) -> None:
     for option in options.values():
         if option.name in tab.main and option.name != "seed":
             made[option.name] = control(option, tab.name, tab.kind, models)
-    with gr.Row(elem_classes="o-seed", equal_height=True):
+    with gr.Row(elem_classes="o-seed"):
         made["seed"] = control(options["seed"], tab.name, tab.kind, models)
         dice = gr.Button("New seed", size="sm", elem_id=f"{tab.name}-dice", min_width=90, scale=0)
     with gr.Accordion("More options", open=False, elem_classes="o-more-options"):

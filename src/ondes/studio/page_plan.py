@@ -72,6 +72,7 @@ class TabPlan:
             "tab": self.name,
             "task": self.kind,
             "regions": self.regions or None,
+            "streams": self.streams,
             "fields": [option.to_plan() for option in self.options()],
             "sources": [
                 {

@@ -81,7 +81,7 @@ export class JobElement extends HTMLElement {
 
   #follow(job, listens) {
     this.job = job;
-    this.listens = listens && document.querySelector(`#${this.tab}-listen input`)?.checked !== false;
+    this.listens = listens && this.plan.streams && document.querySelector(`#${this.tab}-listen input`)?.checked !== false;
     if (this.listens) this.#listen(job.id);
     this.stopWatching = watchJob(job.id, (now) => this.#changed(now));
     this.#changed(job);

@@ -5,6 +5,9 @@ import { element } from "./element.js";
 import { fileTrack, notesTrack } from "./mixer.js";
 import { clock } from "./regions.js";
 
+// How far up, in percent, frequencies are on the mel scale of the pictures.
+const MARKS = [[23, "1 kHz"], [63, "5 kHz"]];
+
 export function facts(file) {
   const words = [file.name];
   if (file.duration_s) words.push(clock(file.duration_s));
@@ -24,10 +27,12 @@ export function scoreTracks(notes) {
 }
 
 export function spectrogram(file) {
-  return element("img", {
-    class: "o-mel", src: fileUrl(file.id, "mel.png"), loading: "lazy",
-    alt: `Mel spectrogram of ${file.name}`,
+  // The picture has axes around it; here only its inside is seen, below the waveform and as wide.
+  const picture = element("img", {
+    src: fileUrl(file.id, "mel.png"), loading: "lazy", alt: `Mel spectrogram of ${file.name}, 0 to 22 kHz`,
   });
+  const mark = (share, text) => element("span", { class: "o-hertz", style: `bottom:${share}%`, "aria-hidden": "true" }, text);
+  return element("div", { class: "o-mel" }, picture, ...MARKS.map(([share, text]) => mark(share, text)));
 }
 
 // Fill a place with timeline, spectrogram and player of one file; returns the timeline.

@@ -2,6 +2,7 @@
 // Attributes: tab, field, accepts ("score" or "audio"), label, selects ("seconds", "bars").
 
 import { upload } from "./api.js";
+import { NoteEditor } from "./editor.js";
 import { element, freshId, say, sentence } from "./element.js";
 import { facts, showFile } from "./showing.js";
 import * as tabs from "./tabs.js";
@@ -97,8 +98,20 @@ export class Source extends HTMLElement {
       this.timeline = await showFile(this.place, file, { selects: this.selecting });
       this.timeline.addEventListener("regions", () => tabs.regionsDrawn(this.tab, this.timeline));
       tabs.regionsAgain(this.tab);
+      if (file.kind === "score") this.#offerEditing();
       this.dispatchEvent(new CustomEvent("taken", { detail: file, bubbles: true }));
     });
+  }
+
+  #offerEditing() {
+    const open = () => {
+      button.hidden = true;
+      const editor = new NoteEditor(this.timeline, this.file.name, (edited) =>
+        edited ? this.send(edited) : this.take(this.file));
+      this.timeline.after(editor.element);
+    };
+    const button = element("button", { type: "button", class: "o-small", onclick: open }, "Edit notes");
+    this.place.append(element("div", { class: "o-row" }, button));
   }
 
   async #trying(action) {

@@ -50,6 +50,21 @@ export class Timeline extends HTMLElement {
     if (this.over) this.#label(this.notes ? "notes" : "peaks");
   }
 
+  // Let an editor have the pointer and the keys, or none.
+  edit(editor) {
+    this.editor = editor;
+    this.over.style.cursor = editor ? "default" : "";
+    if (editor) {
+      this.over.tabIndex = 0;
+      this.over.removeAttribute("aria-hidden");
+      this.over.setAttribute("role", "application");
+      this.over.setAttribute("aria-label", "Piano roll: edit notes");
+    } else {
+      this.#label("notes");
+    }
+    this.draw();
+  }
+
   #label(view) {
     const what = view === "notes" ? "Piano roll" : "Waveform";
     this.picture.setAttribute("role", "img");
@@ -94,6 +109,12 @@ export class Timeline extends HTMLElement {
 
   #press(event) {
     if (event.button !== 0) return;
+    if (this.editor) {
+      event.preventDefault();
+      this.over.focus({ preventScroll: true });
+      this.editor.press(event);
+      return;
+    }
     const from = this.timeAt(event);
     if (!this.selects) {
       this.dispatchEvent(new CustomEvent("seek", { detail: from, bubbles: true }));
@@ -101,22 +122,46 @@ export class Timeline extends HTMLElement {
     }
     event.preventDefault();
     this.over.focus({ preventScroll: true });
-    this.over.setPointerCapture(event.pointerId);
     // Of bars there is one range; a new one takes its place.
     const before = this.selects === "bars" ? [] : this.regions;
     const move = (moved) => {
       const [a, b] = this.#stretch(from, this.timeAt(moved));
       if (b > a) this.setRegions([...before, [a, b]]);
     };
-    const up = (released) => {
-      this.over.removeEventListener("pointermove", move);
+    this.follow(event, move, (released) => {
       const [a, b] = this.#stretch(from, this.timeAt(released));
       const isClick = Math.abs(released.clientX - event.clientX) < 4;
       if (isClick) this.#clicked(from, before);
       else if (b > a) this.setRegions([...before, [a, b]], true);
+    });
+  }
+
+  // Call back while a pressed pointer moves, and when it is released.
+  follow(event, onMove, onUp = () => {}) {
+    this.over.setPointerCapture(event.pointerId);
+    this.over.addEventListener("pointermove", onMove);
+    const up = (released) => {
+      this.over.removeEventListener("pointermove", onMove);
+      onUp(released);
     };
-    this.over.addEventListener("pointermove", move);
     this.over.addEventListener("pointerup", up, { once: true });
+  }
+
+  // Time and pitch under the pointer.
+  pointAt(event) {
+    const box = this.over.getBoundingClientRect();
+    const { semitone, highest } = this.pitchScale(this.over.clientHeight - RULER);
+    const pitch = Math.round(highest - (event.clientY - box.top) / semitone + 0.5);
+    return { time: this.timeAt(event), pitch: Math.min(Math.max(pitch, 0), 127) };
+  }
+
+  // Index of the note under the pointer, the one drawn last of several; -1 where there is none.
+  noteAt(event) {
+    const { time, pitch } = this.pointAt(event);
+    const slack = (3 / Math.max(this.over.clientWidth, 1)) * this.durationS;
+    return this.notes.notes.findLastIndex(
+      ([onset, release, each]) => Math.abs(each - pitch) < 1 && onset - slack <= time && time <= release + slack,
+    );
   }
 
   // A click on a region removes it; elsewhere on a roll it adds the bar, on a waveform it moves the cursor.
@@ -129,6 +174,10 @@ export class Timeline extends HTMLElement {
   }
 
   #key(event) {
+    if (this.editor) {
+      if (this.editor.key(event)) event.preventDefault();
+      return;
+    }
     if (!this.selects) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) {
@@ -215,9 +264,11 @@ export class Timeline extends HTMLElement {
 
   // Where a pitch is drawn: [its top, the height of one semitone].
   pitchScale(height) {
-    const pitches = this.notes.notes.map((note) => note[2]);
-    const lowest = Math.min(...pitches, 60) - 2;
-    const highest = Math.max(...pitches, 60) + 2;
+    let [lowest, highest] = [58, 62];
+    for (const [, , pitch] of this.notes.notes) {
+      lowest = Math.min(lowest, pitch - 2);
+      highest = Math.max(highest, pitch + 2);
+    }
     const semitone = height / (highest - lowest + 1);
     return { top: (pitch) => (highest - pitch) * semitone, semitone, highest };
   }
