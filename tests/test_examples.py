@@ -52,7 +52,7 @@ def _run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_example_is_tested_and_under_40_lines() -> None:
     files = {file.stem: len(file.read_text().splitlines()) for file in EXAMPLES.glob("*.py")}
-    assert set(files) == set(WORDS)
+    assert set(files) == set(WORDS) | {"studio_synthesize"}  # run in tests/studio, where its server is
     assert max(files.values()) < 40
 
 
