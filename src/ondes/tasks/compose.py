@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ondes.errors import UserError
 from ondes.tasks import composing
@@ -84,7 +84,7 @@ class Compose(Task):
 
     @field_validator("key", "metre", "ensemble", "chords")
     @classmethod
-    def _makes_sense(cls, text: str | None, info: ValidationInfo) -> str | None:
+    def _makes_sense(cls, text: str | None, info: Any) -> str | None:
         from ondes.pipelines.composer_wishes import parse_wishes  # noqa: PLC0415
 
         try:

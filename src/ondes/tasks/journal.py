@@ -46,9 +46,11 @@ class Journal:
         return made
 
     def _hash(self, begin: Tensor) -> str:
+        import torch  # noqa: PLC0415
+
         whole = begin.detach().cpu().contiguous()
         told = f"{self.work} {whole.dtype} {tuple(whole.shape)}".encode()
-        return hashlib.sha256(told + whole.view(-1).numpy().tobytes()).hexdigest()[:32]
+        return hashlib.sha256(told + whole.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()[:32]
 
 
 def _read(path: Path) -> Tensor | None:

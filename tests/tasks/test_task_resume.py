@@ -1,0 +1,128 @@
+"""A task that was interrupted goes on from its journal: the same bytes, and nothing that was finished is done again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_bench import Studio, contents, counted
+from torch import nn
+
+from ondes.diffusion.sampling import denoise, results_kept
+from ondes.pipelines.samplers import make_scheduler
+from ondes.tasks.bench import Cancelled
+from ondes.tasks.journal import Journal
+from ondes.tasks.kinds import read_task
+from ondes.tasks.task import Task
+
+STEPS = 2
+TASKS: list[dict[str, Any]] = [
+    {"kind": "synthesize", "score": "x"},
+    {"kind": "generate", "duration_s": 1.6, "n": 2},
+    {"kind": "inpaint", "audio": "x", "regions": "0.1-1.9"},
+]
+
+
+def task_of(options: dict[str, Any], tiny: Studio) -> Task:
+    model = tiny.folder / ("synth" if options["kind"] == "synthesize" else "audio")
+    return read_task(options | {"model": str(model), "steps": STEPS})
+
+
+def network_of(task: Any, tiny: Studio) -> nn.Module:
+    if task.kind == "synthesize":
+        return tiny.shelf.pipeline("synthesiser", task.model).denoiser
+    return tiny.shelf.pipeline("audio", task.model).network
+
+
+def kept_in(journal: Path) -> int:
+    return len(list(journal.glob("*.safetensors")))
+
+
+@pytest.mark.parametrize("options", TASKS, ids=lambda options: options["kind"])
+def test_resumed_is_unbroken(options: dict[str, Any], tiny: Studio, tmp_path: Path) -> None:
+    task = task_of(options, tiny)
+    network = network_of(task, tiny)
+    with counted(network) as whole:
+        unbroken, _ = tiny.run(task)
+    windows = whole.evaluations // STEPS
+    assert windows >= 3
+    journal = tmp_path / "journal"
+    with pytest.raises(Cancelled):
+        tiny.run(task, journal=journal, cancelled=lambda: kept_in(journal) >= 2)
+    assert kept_in(journal) == 2
+    with counted(network) as rest:
+        resumed, _ = tiny.run(task, journal=journal)
+    assert rest.evaluations == whole.evaluations - 2 * STEPS
+    assert contents(resumed) == contents(unbroken)
+    assert kept_in(journal) == windows
+    with counted(network) as none:
+        again, _ = tiny.run(task, journal=journal)
+    assert none.evaluations == 0
+    assert contents(again) == contents(unbroken)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"temperature": 0.5}, {"steps": 3}])
+def test_another_task_takes_nothing_from_the_journal(
+    change: dict[str, Any], tiny: Studio, tmp_path: Path
+) -> None:
+    options = {"kind": "generate", "duration_s": 0.5}
+    tiny.run(task_of(options, tiny), journal=tmp_path)
+    other = task_of(options, tiny).model_copy(update=change)
+    alone, _ = tiny.run(other)
+    beside, _ = tiny.run(other, journal=tmp_path)
+    assert contents(beside) == contents(alone)
+
+
+def test_a_damaged_file_of_the_journal_is_made_again(tiny: Studio, tmp_path: Path) -> None:
+    task = task_of({"kind": "generate", "duration_s": 0.9}, tiny)
+    first, _ = tiny.run(task, journal=tmp_path)
+    broken, *_ = sorted(tmp_path.iterdir())
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    again, _ = tiny.run(task, journal=tmp_path)
+    assert contents(again) == contents(first)
+    assert broken.read_bytes() == whole
+
+
+def test_the_journal_gives_what_it_kept_and_knows_the_work_the_order_and_the_beginning(
+    tmp_path: Path,
+) -> None:
+    begin = torch.arange(6.0).reshape(2, 3)
+    computed: list[int] = []
+
+    def ask(journal: Journal, begin: torch.Tensor, answer: float) -> float:
+        def compute() -> torch.Tensor:
+            computed.append(1)
+            return torch.full((3,), answer)
+
+        return float(journal(begin, compute)[0])
+
+    first = Journal(tmp_path, "work")
+    assert [ask(first, begin, 1.0), ask(first, begin, 2.0)] == [1, 2]
+    second = Journal(tmp_path, "work")
+    assert [ask(second, begin, 8.0), ask(second, begin, 8.0), ask(second, begin, 3.0)] == [1, 2, 3]
+    assert len(computed) == 3
+    assert ask(Journal(tmp_path, "other work"), begin, 4.0) == 4
+    assert ask(Journal(tmp_path, "work"), begin.reshape(3, 2), 5.0) == 5
+    assert ask(Journal(tmp_path, "work"), begin.to(torch.bfloat16), 6.0) == 6
+
+
+def test_without_a_journal_nothing_is_kept_and_with_one_the_layer_knows_no_file() -> None:
+    noise = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
+    asked: list[torch.Tensor] = []
+
+    def keep(begin: torch.Tensor, compute: Any) -> torch.Tensor:
+        asked.append(begin)
+        return compute() + 1
+
+    def sample() -> torch.Tensor:
+        return denoise(lambda noisy, _: noisy, noise, scheduler=make_scheduler("euler"), steps=2)
+
+    plain = sample()
+    with results_kept(keep):
+        assert torch.equal(sample(), plain + 1)
+    assert torch.equal(sample(), plain)
+    assert len(asked) == 1
+    assert torch.equal(asked[0], noise)
