@@ -168,17 +168,17 @@ class ComposerPipeline(DiffusionPipeline):
         *,
         notes: int | None = None,
         bars: int | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         progress: Progress | None = None,
         **choices: Any,
     ) -> list[ScoreTick]:
         """New pieces.
 
         Args:
-            n: How many.
+            n: How many; as many as there are seeds, where several are given.
             notes: Length of each, in notes.
             bars: Length in bars, instead.
-            seed: Of the first piece; the next has the next.
+            seed: Of the first piece; the next has the next. Or one for each.
             progress: See `Progress`.
             choices: Wishes (`key`, `tempo` in quarter notes a minute, `metre`, `ensemble`, `density` in notes a
                 quarter, `style`, `chords`, `scale="strict"`), in words as on the command line; and `steps`,
@@ -195,7 +195,8 @@ class ComposerPipeline(DiffusionPipeline):
         notes, bars = self._length(notes, bars)
         wishes, sampling = self._choices(choices)
         setting = self._setting()
-        pieces = [new_piece(wishes, setting, notes=notes, bars=bars, seed=seed + item) for item in range(n)]
+        seeds = range(seed, seed + n) if isinstance(seed, int) else seed
+        pieces = [new_piece(wishes, setting, notes=notes, bars=bars, seed=one) for one in seeds]
         return self._carry_out(pieces, sampling, progress)
 
     @overload

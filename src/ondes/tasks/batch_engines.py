@@ -150,10 +150,10 @@ def with_ray(
         workers: How many actors.
         address: Of a cluster, as `ray://host:10001`; where None Ray is started here, for this batch alone.
     """
+    join_ray(address, workers * plan.threads)
     import ray  # noqa: PLC0415
-    from ray.exceptions import RayActorError  # noqa: PLC0415
+    from ray.exceptions import RayError  # noqa: PLC0415
 
-    _join(address, workers * plan.threads)
     # Two calls at a time: the work, and the word to stop.
     actors: Any = ray.remote(RayWorker).options(num_cpus=plan.threads, max_concurrency=2)  # pyright: ignore
     waiting = deque(items)
@@ -168,7 +168,7 @@ def with_ray(
             actor, item = running.pop(finished)
             try:
                 done = ray.get(finished)
-            except RayActorError:
+            except RayError:
                 done, actor = Done(item.name, "failed", DIED), None
             if waiting:
                 _give(actor or actors.remote(plan), waiting, running)
@@ -203,18 +203,20 @@ def _give(actor: Any, waiting: deque[Item], running: dict[Any, tuple[Any, Item]]
     running[actor.work.remote(item)] = (actor, item)
 
 
-def _join(address: str | None, processors: int) -> None:
+def join_ray(address: str | None, processors: int) -> None:
     """Be a client of a cluster, or the head of a small one that nobody else can reach.
 
     Raises:
         UserError: If the cluster cannot be reached, or a small one does not start.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # everywhere: it listens to this machine alone
     import ray  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        alone = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        alone = {"address": "local", "include_dashboard": False}
         chosen |= {"num_cpus": processors, **alone}
     try:
         with warnings.catch_warnings():
