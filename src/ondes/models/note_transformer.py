@@ -279,10 +279,12 @@ class NoteTransformer(ModelMixin, ConfigMixin):
 
     def _wish(self, conditions: Conditions, batch: int) -> Tensor:
         """One vector for all conditions (batch, width)."""
-        unknown = torch.zeros(batch, dtype=torch.long, device=self.device)
+        # Not `self.device` and `self.dtype`: diffusers walks through all modules for each.
+        like = self.leave_scale
+        unknown = torch.zeros(batch, dtype=torch.long, device=like.device)
         total: Tensor = sum(table(conditions.get(name, unknown)) for name, table in self.asked.items())  # pyright: ignore[reportAssignmentType]
         if "ensemble" in conditions:
-            counts = conditions["ensemble"].to(self.dtype)
+            counts = conditions["ensemble"].to(like.dtype)
             there = conditions["ensemble_known"][:, None].to(counts.dtype)
             total = total + there * self.ensemble(counts)
         return total
