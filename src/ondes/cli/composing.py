@@ -24,7 +24,6 @@ from ondes.tasks.composing import (
     write_scores,
 )
 from ondes.tasks.composition import is_composition
-from ondes.tasks.threads import SYMBOLIC
 
 if TYPE_CHECKING:
     import symusic.core
@@ -43,7 +42,7 @@ def load_composer(model: str, threads: int | None) -> ComposerPipeline:
     with waiting(f"Loading {model}"):
         from ondes.pipelines.composer import ComposerPipeline  # noqa: PLC0415
 
-        use_threads(threads, usual=SYMBOLIC)
+        use_threads(threads)  # for pieces side by side: each is composed on one
         return ComposerPipeline.from_pretrained(model)
 
 

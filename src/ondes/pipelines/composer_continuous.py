@@ -8,6 +8,7 @@ steps from note to note to given bars.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.composer_rules import constraint_of
 from ondes.pipelines.composer_sampling import Job, OnStep, Sampling
+from ondes.pipelines.side_by_side import side_by_side
 from ondes.representations.bar_table import STEPS_PER_QUARTER, BarTable
 from ondes.representations.note_conditions import NoteConditions, to_condition_tensors
 from ondes.representations.note_features import FeatureStatistics, from_features, to_features
@@ -56,26 +58,32 @@ def complete_features(
     Raises:
         UserError: If a window wants notes between others, or gave no numbers twice.
     """
-    done = []
-    for number, job in enumerate(jobs):
-        if not is_suffix(job):
-            raise UserError(
-                "this model draws notes one behind the other: it writes new pieces and continues scores; for infilling "
-                "and variations choose a model of tokens, such as compose-small"
-            )
-        for attempt in range(2):
-            features = _draw(
-                network, scheduler, job, sampling, _part_of(on_step, number, len(jobs)), statistics, attempt
-            )
-            if np.isfinite(features).all():
-                break
-        else:
-            raise UserError(
-                "the model's answers are not numbers, twice in a row; its weights are damaged or it was trained badly: "
-                "choose another --model, or another --seed"
-            )
-        done.append(_to_window(job, features, statistics))
-    return done
+    work = [functools.partial(_complete_one, network, scheduler, job, sampling, statistics) for job in jobs]
+    return side_by_side(work, on_step)
+
+
+def _complete_one(
+    network: NoteTransformer,
+    scheduler: Any,
+    job: Job,
+    sampling: Sampling,
+    statistics: FeatureStatistics,
+    on_step: OnStep,
+) -> NDArray[np.int64]:
+    """A window, with a second try if the first gives no numbers."""
+    if not is_suffix(job):
+        raise UserError(
+            "this model draws notes one behind the other: it writes new pieces and continues scores; for infilling "
+            "and variations choose a model of tokens, such as compose-small"
+        )
+    for attempt in range(2):
+        features = _draw(network, scheduler, job, sampling, on_step, statistics, attempt)
+        if np.isfinite(features).all():
+            return _to_window(job, features, statistics)
+    raise UserError(
+        "the model's answers are not numbers, twice in a row; its weights are damaged or it was trained badly: "
+        "choose another --model, or another --seed"
+    )
 
 
 def is_suffix(job: Job) -> bool:
@@ -86,10 +94,6 @@ def is_suffix(job: Job) -> bool:
     # The first note of a piece has its bar, and nothing else.
     first = bool((tokens[drawn][:1, PITCH] >= SIZES[PITCH]).all())
     return behind and first and bool(hidden[1:].all())
-
-
-def _part_of(on_step: OnStep, number: int, count: int) -> OnStep:
-    return lambda share: on_step((number + share) / count)
 
 
 def _bars(job: Job) -> BarTable:
