@@ -21,5 +21,6 @@ def noted(self: worker.Worker, job: worker.Job, stopping: worker.threading.Event
 
 
 worker.Worker.work = noted
+worker.warm = lambda: None
 kinds.read_task = read_tone  # pyright: ignore[reportAttributeAccessIssue]
 worker.main(sys.argv[1:])

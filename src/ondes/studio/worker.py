@@ -284,6 +284,11 @@ def _follow_server(stopping: threading.Event) -> None:
     os._exit(EXIT_ORPHANED)
 
 
+def warm() -> None:
+    """Load what every job needs: a second or two that the first one need not wait for."""
+    importlib.import_module("torch")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Be a worker until the server says or has had enough."""
     from ondes.tasks.kinds import read_task  # noqa: PLC0415
@@ -307,7 +312,7 @@ def main(arguments: Sequence[str]) -> None:
     with FileLock(folder / "workers" / f"{slot}.lock"):
         store = Store(folder)
         say_models()
-        importlib.import_module("torch")  # a second that the first job need not wait for
+        warm()
         Worker(settings, store, token, shelf, read_task).run(stopping, finished=say_models)
         store.close()
 
