@@ -97,7 +97,11 @@ class Visit:
 
     def open(self, tab: str) -> Locator:
         """The body of a tab, brought to the front."""
-        self.page.get_by_role("tab", name=TITLES[tab], exact=True).click()
+        title = self.page.get_by_role("tab", name=TITLES[tab], exact=True)
+        if not title.is_visible():  # tabs without room are in a menu
+            self.page.locator(".overflow-menu > button").click()
+            title = self.page.locator(".overflow-dropdown button", has_text=TITLES[tab])
+        title.click()
         self.page.wait_for_selector(f"#{tab}-run")
         self.page.wait_for_selector(f"#{tab}-body ondes-job")
         return self.page.locator(f"#{tab}-body")
@@ -156,7 +160,8 @@ class Visit:
             """(player) => {
                 const { mixer } = document.querySelector(player);
                 const { duration, sampleRate, numberOfChannels } = mixer.tracks[0].buffer;
-                const loudest = mixer.tracks[0].buffer.getChannelData(0).reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+                const samples = mixer.tracks[0].buffer.getChannelData(0);
+                const loudest = samples.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
                 mixer.pause();
                 return { duration, sampleRate, numberOfChannels, loudest };
             }""",
