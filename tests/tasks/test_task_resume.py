@@ -12,10 +12,13 @@ from torch import nn
 
 from ondes.diffusion.sampling import denoise, results_kept
 from ondes.pipelines.samplers import make_scheduler
+from ondes.score import read_score
+from ondes.scores.notation import Page, to_midi
 from ondes.tasks.bench import Cancelled
 from ondes.tasks.journal import Journal
 from ondes.tasks.kinds import read_task
 from ondes.tasks.task import Task
+from tiny_spectrograms import tiny_pipeline
 
 STEPS = 2
 TASKS: list[dict[str, Any]] = [
@@ -126,3 +129,30 @@ def test_without_a_journal_nothing_is_kept_and_with_one_the_layer_knows_no_file(
     assert torch.equal(sample(), plain)
     assert len(asked) == 1
     assert torch.equal(asked[0], noise)
+
+
+@pytest.mark.parametrize("continuation", ["context", "inpainting", "none"])
+def test_segments_of_spectrogram_diffusion_are_kept_too(continuation: str, tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(batch_size=1)
+    page = Page("Piano", 0)
+    for beat in range(4):
+        page.note(beat, 60 + beat, 1.0, 80)
+    score = read_score(to_midi([page], [(0.0, 240.0)]))
+
+    def play() -> bytes:
+        with results_kept(Journal(tmp_path, continuation)), counted(pipeline.decoder) as count:
+            blocks = list(pipeline.stream(score, continuation=continuation, guidance_scale=1.0))
+        asked.append(count.evaluations)
+        return b"".join(block.samples.tobytes() for block in blocks)
+
+    asked: list[int] = []
+    first = play()
+    made = sorted(tmp_path.iterdir())
+    assert len(made) >= 3
+    for lost in made[2:]:
+        lost.unlink()
+    assert play() == first
+    assert play() == first
+    assert asked[0] > 0
+    assert asked[1] == asked[0] * (len(made) - 2) // len(made)
+    assert asked[2] == 0

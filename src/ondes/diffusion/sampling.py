@@ -22,7 +22,7 @@ _keep: ContextVar[Keep | None] = ContextVar("_keep", default=None)
 
 @contextmanager
 def results_kept(keep: Keep) -> Iterator[None]:
-    """Within, every finished call of `denoise` and `invert` goes through `keep`, which may know its result already."""
+    """Within, `keep` has all that goes through `kept`, such as calls of `denoise`; it may know their results."""
     token = _keep.set(keep)
     try:
         yield

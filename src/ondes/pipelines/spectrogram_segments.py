@@ -16,6 +16,7 @@ from ondes.diffusion.guidance import Denoiser, guide_pairs, within
 from ondes.diffusion.inpainting import inpaint_steps
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.diffusion.noise import position_noise, position_seed
+from ondes.diffusion.sampling import kept
 from ondes.diffusion.timesteps import denoise_steps
 from ondes.errors import UserError, nearest
 from ondes.models.spectrogram_layers import Memory
@@ -174,8 +175,8 @@ def sample_stretches(
         torch.Generator().manual_seed(position_seed(sampling.seed, "steps", s.start_frame)) for s in stretches
     ]
     choices = {"scheduler": sampling.scheduler(), "steps": sampling.steps, "generators": chance}
-    with torch.no_grad():
-        report(0.0)
+
+    def sampled() -> Tensor:
         with fast_arithmetic(device):
             memory = network.encode([s.tokens for s in stretches], contexts if use_context else None)
         denoiser = _guided(network, memory, sampling)
@@ -197,7 +198,11 @@ def sample_stretches(
         for number, noisy in enumerate(steps, start=1):
             report(number / sampling.steps)
             made = noisy
-    return made.clamp(-1, 1)
+        return made
+
+    with torch.no_grad():
+        report(0.0)
+        return kept(noise, sampled).clamp(-1, 1)
 
 
 def _guided(network: SegmentNetwork, memory: Memory, sampling: Sampling) -> Denoiser:
