@@ -141,7 +141,7 @@ class FakeStudio(Studio):
         if (what in ("notes", "roll.png")) != (file.kind == "score"):
             raise UserError(f"{file.name} has no {what}; ask for another view")
         seen = path.with_name(f"{path.name}.{what}")
-        seen.write_text("[]")
+        seen.write_text("{}")
         return seen, "application/json" if "." not in what else "image/png"
 
     async def watch(self, job_id: str) -> AsyncGenerator[Job, None]:

@@ -218,7 +218,7 @@ def test_a_defect_of_ours_is_told_without_its_traceback(client: TestClient) -> N
 
 def test_views_are_named_and_unknown_ones_refused(client: TestClient) -> None:
     seen = client.get("/v1/files/example:prelude/notes")
-    assert (seen.json(), seen.headers["content-type"]) == ([], "application/json")
+    assert (seen.json(), seen.headers["content-type"]) == ({}, "application/json")
     assert client.get("/v1/files/example:prelude/peaks").status_code == 422
     assert client.get("/v1/files/example:prelude/colours").status_code == 422
 
@@ -248,3 +248,16 @@ def test_models_and_life_are_told(client: TestClient) -> None:
         {"name": "synth-small", "kind": "synthesiser", "licence": "Apache-2.0", "loaded": False}
     ]
     assert client.get("/healthz").json() == {"status": "ok", "version": ondes.__version__}
+
+
+def test_the_docs_name_every_operation(client: TestClient) -> None:
+    docs = (Path(__file__).parent.parent.parent / "docs" / "studio.md").read_text("utf-8")
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        known = path.replace("{job_id}", "{id}").replace("{file_id}", "{id}")
+        for method in operations:
+            named = (
+                f"`{path.removeprefix('/v1/')}`"
+                if path.removeprefix("/v1/") in TASKS
+                else f"`{method.upper()} {known}`"
+            )
+            assert named in docs or f"`POST {path}`" in docs

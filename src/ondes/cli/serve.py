@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,6 +159,7 @@ def run_server(app: object, host: str, port: int, *, what: str) -> None:
             f"{what} is at {address(host, server.port)}; Ctrl-C stops it, and its jobs go on at the next start"
         )
 
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else every damaged form writes a line
     server = Server(app, host=host, port=port, ready=ready)  # pyright: ignore[reportArgumentType]
     server.answer()
 

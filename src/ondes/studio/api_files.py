@@ -31,9 +31,10 @@ View = Literal["notes", "roll.png", "peaks", "mel.png", "flac", "wav"]
 READERS = 4
 """Uploads and views that are worked on at once; others wait, and keep nothing else waiting."""
 
-BYTES: dict[str, Any] = {
-    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-    "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+VIEWS = {
+    "application/json": {"schema": {"type": "object"}},
+    **dict.fromkeys(("image/png", "audio/flac", "audio/wav"), BINARY),
 }
 
 
@@ -59,7 +60,7 @@ def file_routes(studio: Studio) -> APIRouter:
         response.headers["Location"] = f"/v1/files/{taken.id}"
         return taken
 
-    @router.get("/{file_id}", response_class=FileResponse, responses=_given(404, 416, 422))
+    @router.get("/{file_id}", response_class=FileResponse, responses=_given({"*/*": BINARY}, 404, 416, 422))
     async def download(file_id: FileId, request: Request) -> Response:
         """The bytes of a file. Ranges are answered; a client that has the bytes (If-None-Match) gets 304."""
         file, path = await run_in_threadpool(studio.file, file_id)
@@ -71,7 +72,7 @@ def file_routes(studio: Studio) -> APIRouter:
         file, _ = await run_in_threadpool(studio.file, file_id)
         return FileInfo.model_validate(file)
 
-    @router.get("/{file_id}/{view}", response_class=FileResponse, responses=_given(404, 416, 422, 503))
+    @router.get("/{file_id}/{view}", response_class=FileResponse, responses=_given(VIEWS, 404, 416, 422, 503))
     async def show(file_id: FileId, view: View, request: Request) -> Response:
         """Something to see or hear: notes (JSON) and roll.png of a score; peaks (JSON), mel.png, flac, wav of audio."""
         file, _ = await run_in_threadpool(studio.file, file_id)
@@ -90,11 +91,12 @@ def file_routes(studio: Studio) -> APIRouter:
     return router
 
 
-def _given(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _given(content: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
     """The answers of an operation that gives bytes, for its description."""
+    tag = {"ETag": {"description": "Differs where the bytes do.", "schema": {"type": "string"}}}
     return {
-        200: BYTES | {"description": "The bytes."},
-        206: BYTES | {"description": "Some of the bytes."},
+        200: {"description": "The bytes.", "content": content, "headers": tag},
+        206: {"description": "Some of the bytes.", "content": {"*/*": BINARY}, "headers": tag},
         304: {"description": "The client has the bytes."},
         **refused_with(400, *statuses),
     }

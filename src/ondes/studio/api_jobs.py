@@ -39,7 +39,18 @@ SAMPLES = {
 }
 EVENTS = {
     "description": "Events 'progress' and at last 'end', whose data is the job.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {
+        "text/event-stream": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "event": {"enum": ["progress", "end"]},
+                    "id": {"type": "string", "description": "What Last-Event-ID gives back."},
+                    "data": {"type": "string", "contentMediaType": "application/json"},
+                },
+            }
+        }
+    },
 }
 
 

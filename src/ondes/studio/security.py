@@ -48,6 +48,7 @@ class Security:
         framed_by: Origins that may show the page in a frame.
         requests_per_s: How many requests a client may send in the long run; None counts none.
         burst: How many it may send at once.
+        guesses: Wrong tokens that a client may show at once; then it has one more every five seconds.
         json_bytes: Largest body of a request that is no upload.
         page_bytes: Largest body of a request of the page, outside `/v1`.
         body_idle_s: How long a body may pause.
@@ -59,6 +60,7 @@ class Security:
     framed_by: tuple[str, ...] = ()
     requests_per_s: float | None = 50.0
     burst: int = 200
+    guesses: int = 10
     json_bytes: int = 64 * 1024
     page_bytes: int = 4 * 1024 * 1024
     body_idle_s: float = 10.0
@@ -300,11 +302,8 @@ def rate(buckets: Buckets) -> Check:
 
 
 def shown_token(security: Security) -> Check:
-    """Refuse who shows no token or a wrong one; browsers are led to where they can type it.
-
-    A client may guess ten times at once, and then every five seconds.
-    """
-    guesses = Buckets(0.2, 10)
+    """Refuse who shows no token or a wrong one; browsers are led to where they can type it."""
+    guesses = Buckets(0.2, security.guesses)
 
     def check(request: HTTPConnection) -> Response | None:
         path = request.url.path
