@@ -49,11 +49,11 @@ def duet(path: Path) -> Path:
     """A score of two bars of 4/4 in two parts with eight notes each."""
     from symusic import Note, Score, Tempo, TimeSignature, Track  # noqa: PLC0415
 
-    score = Score(480)
+    score: Any = Score(480)
     score.tempos.append(Tempo(0, 120.0))
     score.time_signatures.append(TimeSignature(0, 4, 4))
     for name, program, lowest in (("Piano", 0, 60), ("Bass", 32, 36)):
-        track = Track(name, program)
+        track: Any = Track(name, program)
         for step in range(8):
             track.notes.append(Note(480 * step, 400, lowest + (2, 4, 5, 7)[step % 4], 80))
         score.tracks.append(track)
