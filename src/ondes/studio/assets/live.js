@@ -2,6 +2,7 @@
 // that no sound card knows where one block ends. `window.ondesStats` has what tests measure.
 
 const START_S = 0.12; // how much audio must be there before it begins; more only delays the first sound
+const AGAIN_S = 1.5; // how much must be there before it goes on after a gap: one long gap is better than many
 const USUAL_RATE_HZ = 44100;
 const LATENESS_S = 0.02; // blocks are scheduled at least so far ahead
 
@@ -11,6 +12,7 @@ export class LivePlayer {
     this.clickedAt = clickedAt;
     this.onState = onState ?? (() => {});
     this.abort = new AbortController();
+    this.waiting = []; // received, not yet scheduled
     this.stats = {
       job: jobId, first_block_ms: null, first_sound_ms: null, gaps: 0, gap_s: 0, received_s: 0, blocks: 0,
       sample_rate_hz: null, channels: null, ended: false,
@@ -32,13 +34,14 @@ export class LivePlayer {
         if (done) break;
         pending = this.#take(joined(pending, value));
       }
-      if (this.waiting?.length) this.#begin();
+      if (this.waiting.length) this.#begin();
     } catch (error) {
       if (error.name !== "AbortError") console.warn(`listening stopped: ${error.message}`);
+    } finally {
+      this.stats.ended = true;
+      if (this.beganAt === undefined) this.stop(); // nothing was streamed
+      this.onState(this);
     }
-    this.stats.ended = true;
-    if (this.beganAt === undefined) this.stop(); // nothing was streamed
-    this.onState(this);
   }
 
   // Bytes that are left over: half a header or half a sample.
@@ -73,31 +76,40 @@ export class LivePlayer {
       const out = buffer.getChannelData(channel);
       for (let i = 0; i < frames; i++) out[i] = samples[i * channels + channel] / 32768;
     }
-    if (this.next === undefined) {
-      (this.waiting ??= []).push(buffer);
-      if (this.waiting.reduce((sum, each) => sum + each.duration, 0) >= START_S) this.#begin();
-    } else {
-      this.#schedule(buffer);
+    if (this.#ranDry()) {
+      this.stats.gaps += 1;
+      this.silentSince = this.next;
+      this.next = undefined;
     }
+    if (this.next === undefined) this.#wait(buffer);
+    else this.#schedule(buffer);
     this.onState(this);
+  }
+
+  #ranDry() {
+    return this.next !== undefined && this.context.state === "running" && this.next < this.context.currentTime;
+  }
+
+  #wait(buffer) {
+    this.waiting.push(buffer);
+    const there = this.waiting.reduce((sum, each) => sum + each.duration, 0);
+    if (there >= (this.beganAt === undefined ? START_S : AGAIN_S)) this.#begin();
   }
 
   #begin() {
     this.context.resume();
     this.next = this.context.currentTime + LATENESS_S;
-    this.beganAt = this.next;
-    this.stats.first_sound_ms = performance.now() - this.clickedAt + 1000 * LATENESS_S;
+    if (this.beganAt === undefined) {
+      this.beganAt = this.next;
+      this.stats.first_sound_ms = performance.now() - this.clickedAt + 1000 * LATENESS_S;
+    } else {
+      this.stats.gap_s += this.next - this.silentSince;
+    }
     for (const buffer of this.waiting) this.#schedule(buffer);
     this.waiting = [];
   }
 
   #schedule(buffer) {
-    const now = this.context.currentTime;
-    if (this.context.state === "running" && this.next < now) {
-      this.stats.gaps += 1;
-      this.stats.gap_s += now + LATENESS_S - this.next;
-      this.next = now + LATENESS_S;
-    }
     const source = new AudioBufferSourceNode(this.context, { buffer });
     source.connect(this.context.destination);
     source.start(this.next);
@@ -106,12 +118,13 @@ export class LivePlayer {
 
   get playedS() {
     if (this.beganAt === undefined) return 0;
-    const heard = Math.min(this.context.currentTime, this.next) - this.beganAt - this.stats.gap_s;
+    const heard = Math.min(this.context.currentTime, this.next ?? this.silentSince) - this.beganAt - this.stats.gap_s;
     return Math.max(0, heard);
   }
 
   get isHeard() {
-    return this.beganAt !== undefined && this.context.state === "running" && this.context.currentTime < this.next;
+    if (this.beganAt === undefined || this.context.state !== "running") return false;
+    return this.next === undefined || this.context.currentTime < this.next;
   }
 
   async pause() {
