@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from ondes.errors import UserError, nearest
 from ondes.training.callbacks import SampleImages, SaveModel, SpeedReport
+from ondes.training.loggers import placed, with_loggers
 
 TASKS = {
     "synth": ("ondes.training.synth", "SynthTraining", "RenderedWindows"),
@@ -126,6 +127,10 @@ class TrainingCLI(LightningCLI):
         except ArgumentError as error:
             raise UserError(refusal(str(error), parser.get_defaults().keys())) from None
 
+    def before_instantiate_classes(self) -> None:
+        """Tell loggers that were chosen by name where the run is."""
+        placed(self.config["trainer"]["logger"], Path(self.config["run"]))
+
     def instantiate_classes(self) -> None:
         """Make the model, the data and the trainer.
 
@@ -184,11 +189,12 @@ def main(task: str, arguments: list[str]) -> None:
         arguments: Words of the command line: `--config FILE` and overrides, as LightningCLI takes them.
 
     Raises:
-        UserError: If there is no such task.
+        UserError: If there is no such task, logger or setting.
     """
     if task not in TASKS:
         raise UserError(f"there is no training task {task!r}: {nearest(task, TASKS)}")
     kinds, chosen = _kinds(task, arguments)
+    arguments = with_loggers(arguments)
     with quiet_lightning():
         cli = TrainingCLI(
             *kinds,
