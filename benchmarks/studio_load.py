@@ -29,6 +29,7 @@ from pathlib import Path
 
 import httpx
 
+from ondes.scores.notation import Page, to_midi
 from ondes.studio.client import Client, StudioError
 from ondes.studio.serving import listen
 from ondes.tasks import Separate, Task
@@ -36,6 +37,7 @@ from ondes.tasks import Separate, Task
 SEEDS = 5
 """Different jobs; results of equal ones are compared."""
 
+SCORE = "short.mid"
 PROBE_S = 0.1
 PATIENCE_S = 900.0
 
@@ -127,6 +129,11 @@ class Load:
         self.over = threading.Event()
         self.memory_mb: list[float] = []
         self.restart_s: float | None = None
+        self.score = ""
+        short = Page("Piano")
+        for beat in range(16):
+            short.note(beat, 60 + beat, 0.9, 80)
+        (served.folder / SCORE).write_bytes(to_midi([short], [(0.0, 120.0)]))
         self.probes_s: list[float] = []
 
     def run(self, duration_s: float, *, kill: bool) -> None:
@@ -134,7 +141,8 @@ class Load:
         self.served.start()
         # The first job loads the model; it is no part of the load.
         with Client(self.served.url, patience_s=PATIENCE_S) as client:
-            client.run(task(0))
+            self.score = client.upload(self.served.folder / SCORE).id
+            client.run(self.task(0))
         self.memory_mb.append(self.served.resident_mb())
         ours, theirs = multiprocessing.Pipe()
         prober = multiprocessing.get_context("spawn").Process(target=probe, args=(self.served.port, theirs))
@@ -156,6 +164,10 @@ class Load:
         self.memory_mb.append(self.served.resident_mb())
         self.served.stop()
 
+    def task(self, seed: int) -> Task:
+        """A short job."""
+        return Separate(score=self.score, into="string quartet", method="classifier", seed=seed)
+
     def client(self, number: int) -> None:
         """One job after the other, until it is over."""
         with Client(self.served.url, patience_s=PATIENCE_S) as client:
@@ -164,7 +176,7 @@ class Load:
                 seed, asked = (number + asked) % SEEDS, asked + 1
                 began_s = time.monotonic()
                 try:
-                    job = client.submit(task(seed))
+                    job = client.submit(self.task(seed))
                 except StudioError:
                     self.seen.unanswered += 1  # the server is down: whether it took the job is not known
                     time.sleep(0.5)
@@ -227,11 +239,6 @@ class Load:
         for state, number in self.seen.states.items():
             if state != "done":
                 print(f"\n{number} times: {state}")
-
-
-def task(seed: int) -> Task:
-    """A short job."""
-    return Separate(score="example:prelude", into="string quartet", method="classifier", seed=seed)
 
 
 def probe(port: int, pipe: Connection) -> None:
