@@ -75,8 +75,7 @@ def _configuration(value: str) -> str:
     except (OSError, ValueError, yaml.YAMLError):
         return value  # the parser says what is wrong with it
     trainer = content.get("trainer") if isinstance(content, dict) else None
-    meant = _meant(trainer.get("logger")) if isinstance(trainer, dict) else None
-    if meant is None:
+    if not isinstance(trainer, dict) or (meant := _meant(trainer.get("logger"))) is None:
         return value
     return yaml.safe_dump(content | {"trainer": trainer | {"logger": meant}}, sort_keys=False)
 
