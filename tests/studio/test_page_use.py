@@ -124,6 +124,7 @@ def test_the_same_seed_again_gives_the_same_bytes(visit: Visit) -> None:
     body = visit.open("generate")
     visit.box("generate", "duration_s").fill("1")
     visit.box("generate", "steps").fill("2")
+    body.get_by_label("Listen while it is being made").uncheck()
     body.get_by_role("button", name="New seed").click()
     visit.page.wait_for_function("Number(document.querySelector('#generate-seed input').value) > 0")
     seed = visit.box("generate", "seed").input_value()
@@ -136,6 +137,7 @@ def test_the_same_seed_again_gives_the_same_bytes(visit: Visit) -> None:
     assert [job["task"]["seed"] for job in jobs] == [int(seed)] * 2
     assert jobs[0]["files"][0]["sha256"] == jobs[1]["files"][0]["sha256"]
     assert visit.box("generate", "seed").input_value() == seed
+    assert visit.page.evaluate("window.ondesStats === undefined"), "nobody listened meanwhile"
 
 
 def test_music_is_heard_before_it_is_finished(visit: Visit) -> None:

@@ -155,7 +155,8 @@ def _controls(tab: TabPlan, models: Models) -> None:
             if option.name not in tab.main:
                 made[option.name] = control(option, tab.name, tab.kind, models)
     if tab.streams:
-        gr.Checkbox(True, label="Listen while it is being made", elem_id=f"{tab.name}-listen")
+        words = "Listen while it is being made"
+        gr.Checkbox(True, label=words, elem_id=f"{tab.name}-listen", interactive=True)
     run = gr.Button(tab.button, variant="primary", elem_id=f"{tab.name}-run")
     restore = gr.Button("Restore", visible="hidden", elem_id=f"{tab.name}-restore")
     every = [made[name] for name in options]
