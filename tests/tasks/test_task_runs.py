@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import warnings
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,13 @@ from ondes.cli.main import main
 from ondes.errors import UserError
 from ondes.score import read_score
 from ondes.tasks.kinds import read_task
+from ondes.tasks.shelf import ModelShelf
+from ondes.tasks.working import PACKAGE, remarks
 
 RUNS: list[tuple[dict[str, Any], list[str]]] = [
     ({"kind": "synthesize", "score": "x"}, ["audio.wav"]),
     ({"kind": "synthesize", "score": "x", "stems": True}, ["mix.wav", "01-piano.wav", "02-bass.wav"]),
     ({"kind": "compose", "notes": 6, "n": 2, "key": "D minor"}, ["01.mid", "02.mid"]),
-    ({"kind": "compose", "verb": "extend", "score": "x", "notes": 4}, ["score.mid"]),
     ({"kind": "compose", "verb": "infill", "score": "x", "bars": [1, 1], "track": 2}, ["score.mid"]),
     ({"kind": "compose", "verb": "vary", "score": "x", "keep": ["rhythm"]}, ["score.mid"]),
     ({"kind": "separate", "score": "x", "into": "piano, cello", "given": "y", "n": 2}, ["01.mid", "02.mid"]),
@@ -31,6 +36,8 @@ RUNS: list[tuple[dict[str, Any], list[str]]] = [
     ({"kind": "inpaint", "audio": "x", "regions": "0.5-0.8"}, ["audio.wav"]),
     ({"kind": "outpaint", "audio": "x", "after_s": 0.3}, ["audio.wav"]),
 ]
+LONGEST = ("stems", "track", "method")
+"""Options of tasks that take long with nothing new to the record."""
 MODELS = {"synthesize": "synth", "compose": "composer", "separate": "separator"}
 
 
@@ -45,7 +52,15 @@ def replayed(record: Path) -> int:
     return int(leaving.value.code or 0)
 
 
-@pytest.mark.parametrize(("options", "files"), RUNS, ids=lambda given: str(given)[:40])
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        pytest.param(
+            *run, id=f"{run[0]['kind']}-{number}", marks=[pytest.mark.slow] * bool({*LONGEST} & {*run[0]})
+        )
+        for number, run in enumerate(RUNS)
+    ],
+)
 @pytest.mark.filterwarnings("ignore:the score is separate")
 def test_every_task_is_replayed_to_the_same_bytes(
     options: dict[str, Any], files: list[str], tiny: Studio
@@ -119,22 +134,39 @@ def test_records_name_models_from_where_the_files_will_lie(tiny: Studio) -> None
     assert replayed(home / "record.json") == 0
 
 
-def test_notes_are_computed_on_one_thread_and_audio_on_those_of_the_shelf(tiny: Studio) -> None:
+def test_separating_computes_on_one_thread_and_audio_on_those_of_the_shelf(tiny: Studio) -> None:
     before = torch.get_num_threads()
+    two = Studio(tiny.folder, ModelShelf(2, threads=2))
     seen: dict[str, set[int]] = {}
     torch.set_num_threads(3)
     try:
-        for options in (RUNS[2][0], RUNS[7][0]):
+        for options in (RUNS[5][0], RUNS[6][0]):
             found = seen.setdefault(options["kind"], set())
-            tiny.run(
+            two.run(
                 task_of(options, tiny),
                 progress=lambda *_, found=found: found.add(torch.get_num_threads()),
             )
             assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    assert seen == {"compose": {1}, "generate": {1}}
-    assert tiny.shelf.threads == 1
+    assert seen == {"separate": {1}, "generate": {2}}
+
+
+def test_what_ondes_warns_of_becomes_remarks_of_this_task_alone() -> None:
+    log = logging.getLogger("ondes.somewhere")
+    with remarks() as odd:
+        log.warning("the sound is %s", "silent")
+        log.warning("the sound is silent")
+        log.info("all is well")
+        warnings.warn_explicit("too loud", UserWarning, str(PACKAGE / "audio.py"), 1)
+        others = threading.Thread(target=log.warning, args=("of somebody else",))
+        others.start()
+        others.join()
+        helper = threading.Thread(target=copy_context().run, args=(log.warning, "of a helper"))
+        helper.start()
+        helper.join()
+    log.warning("too late")
+    assert odd == ["the sound is silent", "too loud", "of a helper"]
 
 
 @pytest.mark.filterwarnings("ignore:the score is separate")

@@ -13,7 +13,7 @@ from ondes.tasks import composing
 from ondes.tasks.bench import Workbench
 from ondes.tasks.composing import Order
 from ondes.tasks.task import RECORD, Guidance, Made, ModelName, Outcome, Reference, Source, Steps, Task
-from ondes.tasks.threads import SYMBOLIC, computing_with
+from ondes.tasks.threads import computing_with
 from ondes.tasks.working import at_work, opened, recorded, remarks
 
 Words = Annotated[str | None, Field(max_length=2000)]
@@ -144,7 +144,7 @@ class Compose(Task):
         order = Order(self.verb, None if source is None else source.path, self.n, self._choices())
         names = composing.output_names(Path(f"{stem or 'score'}.mid"), self.n)
         record = f"{stem}.json" if stem else RECORD
-        with remarks() as odd, computing_with(SYMBOLIC):
+        with remarks() as odd, computing_with(bench.shelf.threads):
             score = None if source is None else opened(source, odd)
             pipeline = bench.shelf.pipeline("composer", self.model)
             with at_work(self, sources, bench, pipeline) as progress:

@@ -15,8 +15,7 @@ class ModelShelf:
 
     Args:
         limit: Most of them at a time, at least 1; the one used longest ago goes before another is loaded.
-        threads: CPU threads of torch in tasks that make audio; torch's own choice where None. Tasks on notes compute
-            with one.
+        threads: CPU threads of torch in tasks; torch's own choice where None. Separating computes with one.
 
     Raises:
         ValueError: If there is room for none.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,11 +119,12 @@ def heard(blocks: Iterator[Audio], on_block: Callable[[Audio], None] | None) -> 
 
 @contextmanager
 def remarks() -> Iterator[list[str]]:
-    """What ondes warns of within, in this thread: its logs and warnings, as sentences, each once."""
+    """What ondes warns of within, here: its logs and warnings, as sentences, each once."""
     found: list[str] = []
     handler = _Remarks(found)
     log = logging.getLogger("ondes")
     log.addHandler(handler)
+    token = _remarked.set(found)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
@@ -138,19 +139,23 @@ def remarks() -> Iterator[list[str]]:
             warnings.showwarning = show
             yield found
     finally:
+        _remarked.reset(token)
         log.removeHandler(handler)
 
 
+_remarked: ContextVar[list[str] | None] = ContextVar("_remarked", default=None)
+
+
 class _Remarks(logging.Handler):
-    """Takes what is logged in the thread that made it."""
+    """Takes what is logged where the list is the one in use: in this thread, and in those that work for it."""
 
     def __init__(self, found: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self.found, self.thread = found, threading.get_ident()
+        self.found = found
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a message of this thread."""
-        if record.thread == self.thread:
+        """Take a message that belongs here."""
+        if _remarked.get() is self.found:
             self.take(record.getMessage())
 
     def take(self, message: str) -> None:
