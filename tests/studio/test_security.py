@@ -326,6 +326,12 @@ def test_bodies_over_their_limit_are_refused_and_nothing_is_kept(tmp_path: Path)
         assert client.post("/v1/files", files={"file": ("a.mid", b"MThd" + bytes(49_996))}).status_code == 201
 
 
+def test_without_a_token_there_is_nothing_to_log_in_to(tmp_path: Path) -> None:
+    with _app(tmp_path, Security()) as client:
+        assert client.get("/login").status_code == 404
+        assert client.post("/login", data={"token": "x"}).status_code == 404
+
+
 def test_secrets_are_in_no_message(guarded: TestClient) -> None:
     assert TOKEN not in repr(Security(token=TOKEN))
     assert TOKEN not in guarded.get("/v1/jobs").text

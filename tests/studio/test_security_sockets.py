@@ -16,13 +16,18 @@ from ondes.errors import UserError
 from ondes.studio.api import create_app
 from ondes.studio.security import Security
 from ondes.studio.serving import Patience, listen
+from ondes.tasks import Generate
 
 HEAD_S, IDLE_S = 0.4, 0.3
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    studio = FakeStudio(tmp_path_factory.mktemp("studio"), upload_bytes=200_000)
+def studio(tmp_path_factory: pytest.TempPathFactory) -> FakeStudio:
+    return FakeStudio(tmp_path_factory.mktemp("studio"), upload_bytes=200_000)
+
+
+@pytest.fixture(scope="module")
+def port(studio: FakeStudio) -> Iterator[int]:
     security = Security(body_idle_s=IDLE_S, body_bytes_per_s=1000)
     with served(create_app(studio, security), Patience(head_s=HEAD_S, stalled_s=0.5)) as port:
         yield port
@@ -138,6 +143,18 @@ def test_a_body_that_is_too_long_is_refused_while_it_comes(patient_port: int, de
         status, body = _answer(connection)
         assert status == 413
         assert "larger than the 216384 bytes allowed here" in body["detail"]
+
+
+def test_who_sends_no_body_may_wait_for_longer_than_one_may_take(port: int, studio: FakeStudio) -> None:
+    studio.hold = True
+    job = studio.submit(Generate())
+    studio.hold = False
+    with _connect(port) as connection:
+        connection.sendall(f"GET /v1/stream/{job.id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(4 * IDLE_S)
+        studio.run(job.id)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        studio.finish(job.id)
 
 
 def test_heads_that_are_too_long_or_wrong_are_refused(port: int) -> None:

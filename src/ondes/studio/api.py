@@ -63,7 +63,8 @@ def create_app(studio: Studio, security: Security) -> FastAPI:
     for routes in (job_routes(studio), file_routes(studio), _state_routes(studio, metrics)):
         app.include_router(routes, dependencies=known)
     app.include_router(_health_routes())
-    app.include_router(login_routes(security))
+    if security.token is not None:
+        app.include_router(login_routes(security))
     # The one added last is the first to see a request.
     app.add_middleware(BodyLimits, security=security, upload_bytes=studio.settings.upload_bytes)
     app.add_middleware(Gate, checks=[*checks(security), known_media_type])
