@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studio_bench import READERS, quiet, tone
+from studio_bench import READERS, quiet, tone, wait_until
 
+from musicxml_files import SONG, write_mxl
 from ondes.audio import Audio
 from ondes.colours import PART_COLOURS
 from ondes.errors import UserError
@@ -77,6 +78,14 @@ def test_audio_is_known_by_what_it_holds_not_by_its_name(tmp_path: Path, suffix:
     assert found["duration_s"] == pytest.approx(1.0, abs=0.2)
 
 
+@pytest.mark.parametrize("suffix", [".musicxml", ".mxl"])
+def test_musicxml_is_a_score_under_the_limits_of_a_child(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "a"
+    write_mxl(path) if suffix == ".mxl" else path.write_text(SONG)
+    found = inspect(path, "song.wav")
+    assert (found["kind"], found["suffix"], found["notes"]) == ("score", suffix, 4)
+
+
 def test_what_is_no_music_is_refused_by_its_name_alone(tmp_path: Path) -> None:
     path = tmp_path / "secret place"
     cases = {
@@ -133,11 +142,13 @@ def test_what_a_child_started_ends_with_it(faulty: Readers) -> None:
     server = faulty.read("whose", "a", path="x")
     with pytest.raises(UserError):
         faulty.read("hang", "a", path="x")
-    time.sleep(0.1)
-    groups = (
-        {int(name) for name in os.listdir("/proc") if name.isdigit()} if os.path.isdir("/proc") else set()
-    )
-    assert not [process for process in groups if _parent_of(process) == server]
+    wait_until(lambda: not _children_of(server))
+
+
+def _children_of(process: int) -> list[int]:
+    """Processes that another began, where the system says so."""
+    processes = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [one for one in processes if _parent_of(one) == process]
 
 
 def _parent_of(process: int) -> int | None:
@@ -145,6 +156,27 @@ def _parent_of(process: int) -> int | None:
         return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
     except OSError:
         return None
+
+
+def test_at_the_end_nobody_is_left_and_nothing_begins_anew() -> None:
+    readers = Readers((), wall_s=60.0, memory_bytes=2**28)
+    readers.command = [sys.executable, "-c", CRASHING]
+    server = readers.read("whose", "a", path="x")
+    refused = []
+
+    def hang() -> None:
+        with pytest.raises(UserError) as found:
+            readers.read("hang", "a", path="x")
+        refused.append(str(found.value))
+
+    hanging = threading.Thread(target=hang)
+    hanging.start()
+    wait_until(lambda: len(_children_of(server)) == 1)
+    children = _children_of(server)
+    readers.close()
+    hanging.join()
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    assert refused == ["the studio is ending and reads nothing any more; try again later"]
 
 
 def test_others_do_not_wait_for_one_that_hangs(faulty: Readers) -> None:

@@ -18,15 +18,15 @@ import pytest
 from studio_bench import Tone, ended, quiet, tone, wait_until
 
 from ondes.audio import Audio
-from ondes.scores import bundled_score
 from ondes.studio import supervision
 from ondes.studio.service import Studio
 from ondes.studio.settings import StudioSettings
 from ondes.studio.store import Store
+from plain_notes import plain_notes
 
 HERE = Path(__file__).parent
 TONE_WORKER = (sys.executable, str(HERE / "tone_worker.py"))
-PATIENCE_S = 90.0
+PATIENCE_S = 300.0  # of a machine that does much else
 
 pytestmark = pytest.mark.slow
 
@@ -161,7 +161,7 @@ def test_a_job_of_a_real_model_is_played_by_a_real_worker_and_goes_on_after_its_
     studio.start()
     try:
         file = studio.add_file("short.mid", _short_score(tmp_path))
-        task = Synthesize(score=file.id, steps=2, format="wav")
+        task = Synthesize(score=file.id, steps=1, format="wav")
         first = ended(studio, studio.submit(task), PATIENCE_S)
         assert (first.state, first.error) == ("done", None)
         sound, record = studio.files_of(first.id)
@@ -182,9 +182,9 @@ def test_a_job_of_a_real_model_is_played_by_a_real_worker_and_goes_on_after_its_
 
 
 def _short_score(folder: Path) -> Path:
-    """The first six seconds of a bundled score."""
-    from ondes.score import notes_to_score, read_score, to_notes  # noqa: PLC0415
+    """A scale of twelve seconds, which the model plays in several segments."""
+    from ondes.score import notes_to_score  # noqa: PLC0415
 
-    notes = to_notes(read_score(bundled_score("prelude").path)).window(0.0, 6.0)
+    notes = plain_notes([(0.5 * step, 0.5 * step + 0.4, 48 + step, 80, 0) for step in range(24)])
     notes_to_score(notes).dump_midi(folder / "short.mid")
     return folder / "short.mid"

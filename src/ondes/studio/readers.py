@@ -34,6 +34,7 @@ GRACE_S = 10.0
 """What the process itself may take beyond the limit of its children."""
 
 START_S = 60.0
+CLOSE_S = 2.0
 
 
 class Readers:
@@ -52,6 +53,7 @@ class Readers:
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
         self._listener = threading.current_thread()
         self._asked: dict[int, tuple[subprocess.Popen[bytes], Future[dict[str, Any]]]] = {}
 
@@ -86,12 +88,18 @@ class Readers:
             self._running()
 
     def close(self) -> None:
-        """End the process, and the children with it."""
+        """End the process, and the children with it; nothing is read any more."""
         with self._lock:
-            process, self._process = self._process, None
+            process, self._process, self._closed = self._process, None, True
         if process is not None:
-            process.kill()
-            process.wait()
+            assert process.stdin is not None
+            # At the end of its input it ends its children, and then itself.
+            with suppress(OSError):
+                process.stdin.close()
+            try:
+                process.wait(CLOSE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
             self._listener.join()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -116,6 +124,8 @@ class Readers:
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The process, begun anew if it is none."""
+        if self._closed:
+            raise UserError("the studio is ending and reads nothing any more; try again later")
         if self._process is None or self._process.poll() is not None:
             # Threads must not be forked, and reading needs none.
             threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -117,7 +117,10 @@ def _limit(cpu_s: float, memory_bytes: int) -> None:
     """From here on no more time and memory than this; what is loaded already does not count."""
     import resource  # noqa: PLC0415
 
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    for number in (signal.SIGXCPU, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    # Who forked it ends it at that time; this holds even if that process is gone.
+    signal.setitimer(signal.ITIMER_REAL, cpu_s + 1)
     limits = {resource.RLIMIT_CPU: int(cpu_s) + 1, resource.RLIMIT_CORE: 0}
     with suppress(OSError, ValueError), open("/proc/self/statm", encoding="ascii") as statm:
         limits[resource.RLIMIT_AS] = int(statm.read().split()[0]) * resource.getpagesize() + memory_bytes

@@ -61,7 +61,7 @@ class Studio:
 
     def __init__(self, settings: StudioSettings) -> None:
         self.settings = settings
-        settings.folder.mkdir(parents=True, exist_ok=True)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.store = Store(settings.folder)
         self.room = FileRoom(settings, self.store)
         self.supervisor = Supervisor(settings, self.store)

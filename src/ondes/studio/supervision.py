@@ -43,7 +43,7 @@ SOON_S = 3.0
 """A worker that lives less than this is begun again only after a while."""
 
 LONGEST_PAUSE_S = 10.0
-SWEEP_S = 5.0
+SWEEP_S = 20.0
 REMEMBERED = 30
 """Rows of jobs outlive their files so many times."""
 

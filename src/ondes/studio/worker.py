@@ -186,6 +186,8 @@ class Worker:
             shutil.rmtree(made, ignore_errors=True)
         if ended:
             shutil.rmtree(folder / "journal", ignore_errors=True)
+            with suppress(OSError):  # it streamed
+                folder.rmdir()
 
     def _sources(self, task: Task) -> dict[str, Source]:
         """Where the inputs are, by the fields of the task."""
@@ -285,8 +287,8 @@ def _follow_server(stopping: threading.Event) -> None:
 
 
 def warm() -> None:
-    """Load what every job needs: a second or two that the first one need not wait for."""
-    importlib.import_module("torch")
+    """Load what jobs need: seconds that the first one need not wait for."""
+    importlib.import_module("ondes.pipelines.opening")
 
 
 def main(arguments: Sequence[str]) -> None:
