@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,47 +75,68 @@ StorageOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Put the command on the command line."""
-    app.command()(serve)
+    app.command(
+        "serve",
+        help="Serve the studio's API over HTTP; docs/studio.md describes it, and so does /openapi.json.",
+        short_help="Serve the studio's API.",
+    )(server_command(8000, _api))
 
 
-def serve(
-    *,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8000,
-    folder: FolderOption = None,
-    token: TokenOption = None,
-    names: NamesOption = None,
-    rate: RateOption = 50.0,
-    workers: WorkersOption = 1,
-    threads: ThreadsOption = None,
-    models_in_memory: ModelsOption = 1,
-    queue: QueueOption = 64,
-    upload_mib: UploadOption = 64.0,
-    audio_s: AudioOption = 600.0,
-    notes: NotesOption = 100_000,
-    wall_s: WallOption = 1800.0,
-    keep_h: KeepOption = 24.0,
-    storage_gib: StorageOption = 8.0,
-) -> None:
-    """Serve the studio's API over HTTP; docs/studio.md describes it, and so does /openapi.json."""
-    security = open_security(host, token, names, rate)
-    settings = open_settings(
-        folder,
-        queue_limit=queue,
-        workers=workers,
-        models_in_memory=models_in_memory,
-        threads=threads,
-        upload_bytes=round(upload_mib * MIB),
-        audio_s=audio_s,
-        notes=notes,
-        wall_s=wall_s,
-        keep_s=keep_h * HOUR_S,
-        storage_bytes=round(storage_gib * GIB),
-    )
+def server_command(
+    usual_port: int, build: Callable[[StudioSettings, Security], tuple[object, str]]
+) -> Callable[..., None]:
+    """A command that serves something of the studio until Ctrl-C, with the options of all such commands.
+
+    Args:
+        usual_port: Where nobody names one.
+        build: Makes an ASGI application, and says in words what it is.
+    """
+
+    def command(
+        *,
+        host: HostOption = "127.0.0.1",
+        port: PortOption = usual_port,
+        folder: FolderOption = None,
+        token: TokenOption = None,
+        names: NamesOption = None,
+        rate: RateOption = 50.0,
+        workers: WorkersOption = 1,
+        threads: ThreadsOption = None,
+        models_in_memory: ModelsOption = 1,
+        queue: QueueOption = 64,
+        upload_mib: UploadOption = 64.0,
+        audio_s: AudioOption = 600.0,
+        notes: NotesOption = 100_000,
+        wall_s: WallOption = 1800.0,
+        keep_h: KeepOption = 24.0,
+        storage_gib: StorageOption = 8.0,
+    ) -> None:
+        security = open_security(host, token, names, rate)
+        settings = open_settings(
+            folder,
+            queue_limit=queue,
+            workers=workers,
+            models_in_memory=models_in_memory,
+            threads=threads,
+            upload_bytes=round(upload_mib * MIB),
+            audio_s=audio_s,
+            notes=notes,
+            wall_s=wall_s,
+            keep_s=keep_h * HOUR_S,
+            storage_bytes=round(storage_gib * GIB),
+        )
+        app, what = build(settings, security)
+        run_server(app, host, port, what=what)
+
+    return command
+
+
+def _api(settings: StudioSettings, security: Security) -> tuple[object, str]:
+    """The API alone."""
     from ondes.studio.api import create_app  # noqa: PLC0415
     from ondes.studio.service import Studio  # noqa: PLC0415
 
-    run_server(create_app(Studio(settings), security), host, port, what="the API")
+    return create_app(Studio(settings), security), "the API"
 
 
 def open_security(host: str, token: str | None, names: list[str] | None, rate: float) -> Security:
