@@ -105,6 +105,9 @@ def test_failures_are_sentences_and_leave_nothing(tmp_path):
     assert found["bad.mid"].reason == "../../in/bad.mid is refused; give another"
     assert found["worse.mid"].reason == "KeyError: 'defect'"
     assert sorted(path.name for path in out.iterdir()) == ["good"]
+    write_scores(out / ".ondes-good", half="of an earlier worker")
+    assert work(scores, out, times=2)["good.mid"].status == "made"
+    assert sorted(path.name for path in out.iterdir()) == ["good"]
     place = out / ERRORS
     assert write_errors(out, [found["worse.mid"], found["bad.mid"]]) == place
     rows = [json.loads(line) for line in place.read_text().splitlines()]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ondes.errors import UserError, nearest
-from ondes.files import file_sha256, folder_written_whole
+from ondes.files import file_sha256, written_whole
 from ondes.sidecar import portable_name
 from ondes.tasks.bench import Cancelled, Workbench
 from ondes.tasks.kinds import TASKS
@@ -51,6 +52,15 @@ class Item:
     name: str
     path: Path
     target: Path
+
+    @property
+    def staging(self) -> Path:
+        """The folder that becomes `target` when all results are in it."""
+        return self.target.with_name(f".ondes-{self.target.name}")
+
+    def discard(self) -> None:
+        """Take away what a worker left that was killed."""
+        shutil.rmtree(self.staging, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -269,16 +279,20 @@ class Worker:
     def _make(self, item: Item, wanted: dict[str, Any]) -> None:
         """Results and their record, all or nothing; older ones go."""
         clear(item.target)
+        item.discard()
         bench = Workbench(self.shelf, cancelled=self.stopped, home=item.target)
         source = Source(item.path, portable_name(item.path, item.target))
-        with folder_written_whole(item.target) as staging:
-            outcome = self.plan.task(item.name).run(
-                {self.plan.input_field: source}, staging, bench, stem=item.path.stem
-            )
-            made = {file.name: file_sha256(staging / file.name) for file in outcome.files}
+        item.staging.mkdir(parents=True)
+        try:
+            task = self.plan.task(item.name)
+            outcome = task.run({self.plan.input_field: source}, item.staging, bench, stem=item.path.stem)
+            made = {file.name: file_sha256(item.staging / file.name) for file in outcome.files}
             record = {"ondes_batch": FORMAT} | wanted | {"files": made, "remarks": outcome.remarks}
             text = json.dumps(record, indent=2, ensure_ascii=False)
-            (staging / RECORD).write_text(f"{text}\n", encoding="utf-8")
+            (item.staging / RECORD).write_text(f"{text}\n", encoding="utf-8")
+            item.staging.rename(item.target)
+        finally:
+            item.discard()
 
 
 def read_record(target: Path) -> dict[str, Any] | None:
@@ -303,11 +317,21 @@ def is_finished(target: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def clear(target: Path) -> None:
-    """Take away results of an earlier batch; what else is in the folder stays, and will be in the way."""
+    """Take away results of an earlier batch, and their folder.
+
+    Raises:
+        UserError: If anything else is there.
+    """
     record = read_record(target)
     for name in [*record["files"], RECORD] if record else []:
         if Path(name).name == name:
             (target / name).unlink(missing_ok=True)
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()
+    if target.exists():
+        raise UserError(
+            f"{target} already exists and is no result of a batch; take it away, or choose another -o"
+        )
 
 
 def write_errors(out: Path, failures: Sequence[Done]) -> Path | None:
@@ -316,8 +340,6 @@ def write_errors(out: Path, failures: Sequence[Done]) -> Path | None:
     Returns:
         Where the list is.
     """
-    from ondes.files import written_whole  # noqa: PLC0415
-
     place = out / ERRORS
     if not failures:
         place.unlink(missing_ok=True)

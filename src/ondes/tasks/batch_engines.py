@@ -54,7 +54,9 @@ def with_processes(plan: Plan, items: Sequence[Item], workers: int) -> Generator
     waiting = deque(items)
     while waiting:
         for suspect in (yield from _through(plan, waiting, workers)):
+            suspect.discard()
             if (yield from _through(plan, deque([suspect]), 1)):
+                suspect.discard()
                 yield Done(suspect.name, "failed", DIED)
 
 
@@ -69,13 +71,16 @@ def _through(plan: Plan, waiting: deque[Item], workers: int) -> Generator[Done, 
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
-                    item = waiting.popleft()
-                    running[pool.submit(_work, item)] = item
+                    running[pool.submit(_work, waiting[0])] = waiting[0]
+                    waiting.popleft()
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     done = future.result()
                     del running[future]
                     yield done
         except BrokenProcessPool:
+            for future in [one for one in running if one.done() and one.exception() is None]:
+                del running[future]
+                yield future.result()
             return list(running.values())
         except BaseException:
             stop.set()
@@ -170,6 +175,7 @@ def with_ray(
                 done = ray.get(finished)
             except RayError:
                 done, actor = Done(item.name, "failed", DIED), None
+                item.discard()
             if waiting:
                 _give(actor or actors.remote(plan), waiting, running)
             yield done
