@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-
 from ondes.checkpoints.spectrogram_folder import INDEX, read_json
 from ondes.errors import UserError, nearest
 from ondes.models.note_transformer import NoteTransformer
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
 from ondes.pipelines.composer_continuous import complete_features
 from ondes.pipelines.composer_infilling import infilling
 from ondes.pipelines.composer_jobs import KeyBonus, job_of
@@ -27,7 +25,8 @@ from ondes.pipelines.composer_wishes import (
     parse_keep,
     parse_wishes,
 )
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
+from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
+from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.metres import parse_metre
 from ondes.representations.note_features import FeatureStatistics
 from ondes.representations.note_tokens import NoteTokenSpec
@@ -40,7 +39,7 @@ Progress = Callable[[float, float], None]
 """Called with the notes drawn and to be drawn, after every step of the sampler; what it raises stops the work."""
 
 
-class ComposerPipeline(DiffusionPipeline):
+class ComposerPipeline(StoredPipeline):
     """Writes scores by diffusion, window after window: masked diffusion of note tokens, or Gaussian of features.
 
     Each piece of a batch is what it would be alone: the piece of number i has the seed `seed` + i.
@@ -146,16 +145,6 @@ class ComposerPipeline(DiffusionPipeline):
             # Weights may be stored as halves.
             pipeline.network.float()
         return pipeline
-
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save everything as JSON and safetensors, with checksums of the weights."""
-        super().save_pretrained(str(save_directory), **settings)
-        write_checksums(Path(save_directory))
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the settings and the names and values of all weights, hexadecimal."""
-        return weights_hash([self.config, self.scheduler.config], [self.network])
 
     def defaults(self) -> dict[str, Any]:
         """Settings of the sampler where a caller names none, as keyword arguments of every verb."""
