@@ -137,7 +137,12 @@ def test_logging_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(guarde
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert TOKEN not in cookie
+    assert "Secure" not in cookie
     assert guarded.get("/v1/models").status_code == 200
+    with_tls = guarded.post(
+        "/login", data={"token": TOKEN}, headers={"Origin": HERE.replace("http:", "https:")}
+    )
+    assert "; Secure" in with_tls.headers["set-cookie"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def login_routes(security: Security) -> APIRouter:
             COOKIE,
             security.cookie(),
             max_age=KEPT_S,
-            secure=request.url.scheme == "https",
+            secure=request.headers.get("origin", "").startswith("https:"),  # a proxy may speak TLS for us
             httponly=True,
             samesite="strict",
         )
