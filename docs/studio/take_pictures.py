@@ -39,7 +39,7 @@ TEXTS = {
     "chain-notes": {"bars": "4", "ensemble": "violin, cello"},
 }
 """Few steps: they are pictures of the page, not of the music."""
-WAIT_MS = 300_000
+WAIT_MS = 120_000
 TALLEST = 3600
 """Pixels of a picture; the chain is longer."""
 

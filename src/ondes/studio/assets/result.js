@@ -8,6 +8,7 @@ import * as tabs from "./tabs.js";
 
 const link = (text, url, name) => element("a", { class: "o-button o-download", href: url, download: name }, text);
 const stem = (file) => file.name.replace(/\.[^.]+$/, "");
+const partName = (file) => stem(file).replace(/^\d+-/, "");
 
 // Which of a job's files are results to choose between, and which are parts of the first.
 export function sorted(files, wantsStems) {
@@ -85,11 +86,16 @@ async function showSound(body, file, stems, sources) {
   const peaks = await timeline.load(file.id, "peaks");
   const timelines = [timeline];
   const score = Object.values(sources).find((source) => source.kind === "score");
-  if (score) timelines.unshift(await rollAbove(body, timeline, score));
+  let colours = [];
+  if (score) {
+    const roll = await rollAbove(timeline, score);
+    timelines.unshift(roll);
+    colours = partColours(roll.notes, stems.length);
+  }
   const sound = (name, each) => fileTrack(name, fileUrl(each.id));
   let tracks;
   if (stems.length) {
-    tracks = stems.map((each) => sound(stem(each), each));
+    tracks = stems.map((each) => sound(partName(each), each));
   } else {
     tracks = [{ ...sound("Result", file), alternative: true }];
     for (const source of Object.values(sources)) {
@@ -97,16 +103,26 @@ async function showSound(body, file, stems, sources) {
       tracks.push({ ...other, alternative: true });
     }
   }
-  player.show({ tracks, durationS: peaks.duration_s, timelines, sampleRateHz: file.sample_rate_hz });
+  player.show({ tracks, durationS: peaks.duration_s, timelines, colours, sampleRateHz: file.sample_rate_hz });
 }
 
 const plain = async (score) => together("Source: plain tones", await getView(score.id, "notes"));
 
-async function rollAbove(body, timeline, score) {
+// A score above its sound, a second as wide as there.
+async function rollAbove(timeline, score) {
   const roll = element("ondes-timeline", { class: "o-roll" });
   timeline.before(roll);
   await roll.load(score.id, "notes");
+  roll.durationS = Math.max(roll.durationS, timeline.durationS);
+  roll.draw();
   return roll;
+}
+
+// Colours of the parts with notes, where there is a file for each of them.
+function partColours(notes, count) {
+  const used = new Set(notes.notes.map((note) => note[4]));
+  const colours = notes.parts.map((part) => part.colour).filter((_, index) => used.has(index));
+  return colours.length === count ? colours : [];
 }
 
 function downloads(file, stems, others, results) {
@@ -118,7 +134,7 @@ function downloads(file, stems, others, results) {
   } else {
     row.append(link("MIDI", fileUrl(file.id), file.name), link("Piano roll PNG", fileUrl(file.id, "roll.png"), `${stem(file)}.png`));
   }
-  for (const each of stems) row.append(link(`Part: ${stem(each)}`, fileUrl(each.id), each.name));
+  for (const each of stems) row.append(link(`Part: ${partName(each)}`, fileUrl(each.id), each.name));
   const record = recordOf(file, others, results);
   if (record) row.append(link("Replay JSON", fileUrl(record.id), record.name));
   for (const each of others) if (each.kind !== "record") row.append(link(each.name, fileUrl(each.id), each.name));
