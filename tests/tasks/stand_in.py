@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +81,7 @@ def main() -> None:
     name, folder, out, workers, most = sys.argv[1:]
     items = find_items(Path(folder), Path(out), "score")
     with closing(engine_of(name)(plan(times=3), items, int(workers))) as results:
-        for done, _ in zip(results, range(int(most)), strict=False):
+        for done in islice(results, int(most)):
             print(json.dumps([done.name, done.status, done.reason]), flush=True)
 
 
