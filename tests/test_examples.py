@@ -20,6 +20,7 @@ WORDS = {
     "mend_a_second": ["out.wav"],
     "separate_and_play": ["song.mid", "out.wav"],
     "play": ["song.mid", "out.wav"],
+    "stop_and_resume": ["song.mid", "out"],
     "stream_while_playing": ["song.mid", "out.wav"],
     "write_a_score": ["out.wav"],
     "what_an_edit_changes": ["song.mid"],
@@ -84,3 +85,14 @@ def test_mending_a_second_changes_that_second_alone(
     assert 1.5 <= first < 1.51
     assert 2.49 < last <= 2.5
     assert Audio.read("out.wav").duration_s == 4.0
+
+
+def test_a_task_stops_and_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run("stop_and_resume", monkeypatch)
+    *told, files = capsys.readouterr().out.splitlines()
+    stopped = told.index("stopped")
+    assert files == "audio.wav record.json"
+    assert 0 < stopped < len(told) - stopped - 1
+    assert Audio.read(Path("out") / "audio.wav").duration_s == pytest.approx(4.95, abs=0.02)
