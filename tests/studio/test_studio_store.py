@@ -191,3 +191,21 @@ def test_a_file_says_that_it_has_expired_and_so_does_its_job(store: Store) -> No
     with pytest.raises(NotFound, match="there is no job"):
         store.job(job.id)
     assert store.files.of_job(job.id) == []
+
+
+def test_only_ids_are_looked_up(store: Store) -> None:
+    (job,) = enqueue(store)
+    for text in (
+        "",
+        "x" * 32,
+        "\ud800",
+        "0" * 31,
+        job.id.upper().replace("0", "A"),
+        "' OR 1=1 --",
+        "\0" * 32,
+    ):
+        with pytest.raises(NotFound, match="there is no job"):
+            store.job(text)
+        with pytest.raises(NotFound, match="there is no file"):
+            store.files.get(text)
+    assert [found.id for found in store.jobs(2**70)] == [job.id]

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from ondes.studio.database import Database
-from ondes.studio.tables import FINAL, File, Job, NotFound
+from ondes.studio.tables import FINAL, File, Job, NotFound, is_id
 
 EXPIRED = "its files have expired and are deleted; run it again"
 
@@ -31,8 +31,7 @@ class FileTable:
         Raises:
             NotFound: If there is none, or it has expired.
         """
-        with self.database.reading() as session:
-            file = session.get(File, file_id)
+        file = self.found(file_id)
         if file is None:
             raise NotFound(f"there is no file {file_id[:40]!r}; upload it first")
         if file.gone or (file.expires_at is not None and file.expires_at < time.time()):
@@ -42,6 +41,8 @@ class FileTable:
 
     def found(self, file_id: str) -> File | None:
         """A file, expired or not; None if there never was one, or it is forgotten."""
+        if not is_id(file_id):
+            return None
         with self.database.reading() as session:
             return session.get(File, file_id)
 

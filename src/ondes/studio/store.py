@@ -17,10 +17,11 @@ from sqlmodel import col
 
 from ondes.studio.database import Database
 from ondes.studio.file_table import FileTable
-from ondes.studio.tables import FINAL, STATES, WAITING, File, Job, NotFound, QueueFull, new_id
+from ondes.studio.tables import FINAL, STATES, WAITING, File, Job, NotFound, QueueFull, is_id, new_id
 
 __all__ = ["FINAL", "STATES", "WAITING", "File", "Job", "NotFound", "QueueFull", "Store", "new_id"]
 
+MOST_LISTED = 10_000
 REMEMBERED_JOBS = 20
 """How many finished jobs say how long one takes."""
 
@@ -44,15 +45,17 @@ class Store(Database):
         Raises:
             NotFound: If there is none.
         """
-        with self.reading() as session:
-            job = session.get(Job, job_id)
+        job = None
+        if is_id(job_id):
+            with self.reading() as session:
+                job = session.get(Job, job_id)
         if job is None:
             raise NotFound(f"there is no job {job_id[:40]!r}; it may have been forgotten, submit it again")
         return job
 
     def jobs(self, limit: int = 100, *, client: str | None = None) -> list[Job]:
-        """The latest jobs, newest first; of one client if it is named."""
-        query = select(Job).order_by(col(Job.created_at).desc()).limit(limit)
+        """The latest jobs, newest first, at most `MOST_LISTED`; of one client if it is named."""
+        query = select(Job).order_by(col(Job.created_at).desc()).limit(min(limit, MOST_LISTED))
         if client is not None:
             query = query.where(col(Job.client) == client)
         with self.reading() as session:

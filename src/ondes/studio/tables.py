@@ -32,6 +32,11 @@ class NotFound(UserError):  # noqa: N818
     """There is no such job, file or example, or it has expired; the message says which."""
 
 
+def is_id(text: str) -> bool:
+    """Whether this can be the id of anything here: no other text reaches the database as one."""
+    return len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
 def new_id() -> str:
     """32 hexadecimal digits that nobody can guess."""
     return uuid.uuid4().hex
