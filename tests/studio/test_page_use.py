@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import numpy as np
 import pytest
 from page_bench import TITLES, Visit, duet, needs_chromium, take
+
+from ondes.studio.views import write_notes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -156,6 +160,21 @@ def test_music_is_heard_before_it_is_finished(visit: Visit) -> None:
     body.locator(".o-state", has_text="Cancelled.").wait_for()
     # The stream is cut off where the job was.
     visit.errors = [said for said in visit.errors if "stream" not in said and "ERR_" not in said]
+
+
+def test_a_score_that_the_page_writes_keeps_notes_bars_and_metres(visit: Visit, tmp_path: Path) -> None:
+    before = httpx.get(f"{visit.url}/v1/files/example:prelude/notes").json()
+    written = visit.page.evaluate(
+        "async (data) => [...(await import('/page/midi.js')).writeMidi(data)]", before
+    )
+    (tmp_path / "written.mid").write_bytes(bytes(written))
+    write_notes(str(tmp_path / "written.mid"), str(tmp_path / "notes.json"))
+    after = json.loads((tmp_path / "notes.json").read_text())
+    assert after["metres"] == before["metres"]
+    np.testing.assert_allclose(after["bars"], before["bars"], atol=1e-3)
+    rows = [np.array(sorted(map(tuple, data["notes"]))) for data in (before, after)]
+    np.testing.assert_array_equal(rows[1][:, 2:], rows[0][:, 2:])
+    np.testing.assert_allclose(rows[1][:, :2], rows[0][:, :2], atol=2e-3)  # 480 ticks to a quarter
 
 
 def test_two_people_do_not_see_each_others_work(visit: Visit, browser: Browser, studio_url: str) -> None:
