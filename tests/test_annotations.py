@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
-from beartype.roar import BeartypeCallHintViolation
-from jaxtyping import TypeCheckError
+from jaxtyping import Float, TypeCheckError
+from torch import Tensor
 
 from annotations import READER, OrdinaryCaches, checked
 from ondes.audio import Audio
@@ -21,8 +24,50 @@ def test_an_int_may_stand_for_a_float_and_a_word_may_not() -> None:
 
     assert double(3) == 6
     for _ in range(2):
-        with pytest.raises(BeartypeCallHintViolation):
+        with pytest.raises(TypeCheckError):
             double("3")
+
+
+def test_functions_of_one_code_are_checked_each_by_itself() -> None:
+    def adder(number: int) -> Callable[[Any], Any]:
+        @checked
+        def add(other: int) -> int:
+            return other + number
+
+        return add
+
+    first, second = adder(1), adder(10)
+    assert [first(1), second(1), first(2), second(2)] == [2, 11, 3, 12]
+    for add in (first, second):
+        with pytest.raises(TypeCheckError):
+            add("1")
+
+
+def test_results_and_fields_and_what_a_keyword_brings_are_checked() -> None:
+    @checked
+    def lying(*, word: str = "") -> int:
+        return word or 1  # pyright: ignore[reportReturnType]
+
+    @checked
+    @dataclass(frozen=True)
+    class Pair:
+        first: int
+        rest: list[int] = field(default_factory=list)
+
+    assert (lying(), Pair(1)) == (1, Pair(1, []))
+    for wrong in (lambda: lying(word=3), lambda: lying(word="x"), lambda: Pair("1"), lambda: Pair(1, ["2"])):  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeCheckError):
+            wrong()
+
+
+def test_lengths_of_several_arrays_must_agree() -> None:
+    @checked
+    def dot(one: Float[Tensor, " n"], other: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+        return one @ other
+
+    assert float(dot(torch.ones(3), torch.ones(3))) == 3
+    with pytest.raises(TypeCheckError):
+        dot(torch.ones(3), torch.ones(1))
 
 
 def test_types_of_ours_are_checked() -> None:
