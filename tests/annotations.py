@@ -52,7 +52,7 @@ def checked(thing: Any) -> Any:
     function = _with_annotations(thing, meanings)
     if inspect.isgeneratorfunction(thing):
         make, function = functools.partial(jaxtyped, typechecker=build), thing
-    built: Callable[..., Any] | None = None
+    built: Any = None
 
     @functools.wraps(thing)
     def check(*arguments: Any, **named: Any) -> Any:
