@@ -618,8 +618,8 @@ def test_bad_data_is_refused_in_one_clear_line(data: Any, words: str) -> None:
 
 
 def test_bad_paths_are_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "none.mid", "none.mid does not exist; give a Standard MIDI File")
-    refused(tmp_path, "is a folder; give a Standard MIDI File")
+    refused(tmp_path / "none.mid", "none.mid does not exist; give a MIDI file")
+    refused(tmp_path, "is a folder; give a MIDI file")
     refused("a\0b.mid", "cannot be read .*null byte")
     (tmp_path / "empty.mid").touch()
     refused(tmp_path / "empty.mid", "empty.mid is empty")

@@ -125,8 +125,8 @@ def test_8_bits_are_measured_recorded_and_played_again(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--continuation", "inpainting"], "has no continuation; leave out --continuation"),
-        (["--guidance-interval", "0-0.5"], "has no guidance interval; leave out --guidance-interval"),
+        (["--continuation", "inpainting"], "has no continuation; leave it out, or choose another model"),
+        (["--guidance-interval", "0-0.5"], "has no guidance interval; leave it out, or choose another model"),
         (["--vocoder", "vocoder-16k-small"], "which is no vocoder for this model"),
         (["--int8"], "leave out --int8"),
     ],

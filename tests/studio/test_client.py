@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -185,3 +186,13 @@ def test_events_go_on_after_the_connection_breaks(studio: FakeStudio, client: Cl
         states = [job.state for job in other.events(job_id)]
     assert states == ["running", "done"]
     assert connections == [None, "1-running-1-2", "1-running-1-2"]
+
+
+def test_what_the_page_about_the_studio_shows_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studio.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "song.mid").write_bytes(b"MThd" + bytes(1000))
+    monkeypatch.chdir(tmp_path)
+    with served(create_app(FakeStudio(tmp_path / "studio"), Security())) as port:
+        exec(compile(block.replace(":8000", f":{port}"), "studio.md", "exec"), {})
+    assert (tmp_path / "song.wav").stat().st_size > 0
