@@ -29,8 +29,10 @@ build = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeChec
 TARGET = "__beartype_func"
 """The keyword by which beartype hands a function to its check."""
 
-_templates: dict[CodeType, FunctionType] = {}
-"""Checks of functions that are defined again and again inside of others, without the function."""
+_templates: dict[tuple[str, str, CodeType], FunctionType] = {}
+"""Checks of functions that are defined again and again inside of others, without the function.
+
+By module and name as well: constructors of data classes with fields of the same names are equal as code."""
 
 
 def checked(thing: Any) -> Any:
@@ -103,11 +105,12 @@ def _shaped(function: FunctionType) -> Callable[..., Any]:
 
 def _plain(function: FunctionType) -> Callable[..., Any]:
     """A function checked by beartype, whose check is built once for all functions of the same code."""
-    template = _templates.get(function.__code__)
+    place = (function.__module__, function.__qualname__, function.__code__)
+    template = _templates.get(place)
     if template is None:
         made: Any = build(function)
         if isinstance(made, FunctionType) and TARGET in (made.__kwdefaults__ or {}):
-            _templates[function.__code__] = _for(made, None)
+            _templates[place] = _for(made, None)
         return made
     return _for(template, function)
 

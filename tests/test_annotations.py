@@ -43,6 +43,21 @@ def test_functions_of_one_code_are_checked_each_by_itself() -> None:
             add("1")
 
 
+def test_data_classes_with_fields_of_one_name_are_checked_each_by_itself() -> None:
+    @dataclass
+    class Number:
+        value: int
+
+    @dataclass
+    class Word:
+        value: str
+
+    number, word = checked(Number), checked(Word)
+    assert (number(1).value, word("one").value) == (1, "one")
+    with pytest.raises(TypeCheckError):
+        word(1)
+
+
 def test_results_and_fields_and_what_a_keyword_brings_are_checked() -> None:
     @checked
     def lying(*, word: str = "") -> int:
