@@ -28,7 +28,8 @@ def finish(
         [str(word) for word in words], env=os.environ | search, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    rows = map(json.loads, done.stdout.splitlines())
+    # Ray writes there as well, in colours and words, when a worker dies.
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
     # Of a file that was finished as another's worker died, the word may be lost: it is found instead.
     return {name: (status.replace("kept", "made"), reason) for name, status, reason in rows}
 
