@@ -14,19 +14,11 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from ondes.studio.page_plan import TABS
+
 HERE = Path(__file__).parent
 SHAPES = (("light", 1200, "light"), ("dark", 1200, "dark"), ("narrow", 400, "light"))
-TABS = {
-    "compose": "Compose",
-    "separate": "Separate",
-    "synthesize": "Synthesise",
-    "generate": "Generate",
-    "vary": "Vary",
-    "interpolate": "Interpolate",
-    "inpaint": "Inpaint",
-    "outpaint": "Outpaint",
-    "chain-notes": "Chain",
-}
+TITLES = {tab.name: tab.title for tab in TABS} | {"chain-notes": "Chain"}
 TEXTS = {
     "compose": {"bars": "4", "ensemble": "string quartet"},
     "separate": {"into": "string quartet"},
@@ -69,7 +61,7 @@ def take_all(url: str) -> None:
             page.emulate_media(color_scheme=scheme)
             page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
             page.set_viewport_size({"width": width, "height": 900})
-            for tab in TABS:
+            for tab in TITLES:
                 show(page, tab)
                 page.wait_for_timeout(700)
                 save(page.screenshot(full_page=True), HERE / f"{tab.split('-')[0]}_{name}.webp")
@@ -78,10 +70,10 @@ def take_all(url: str) -> None:
 
 def show(page: Page, tab: str) -> None:
     """Bring a tab to the front."""
-    title = page.get_by_role("tab", name=TABS[tab], exact=True)
+    title = page.get_by_role("tab", name=TITLES[tab], exact=True)
     if not title.is_visible():
         page.locator(".overflow-menu > button").click()
-        title = page.locator(".overflow-dropdown button", has_text=TABS[tab])
+        title = page.locator(".overflow-dropdown button", has_text=TITLES[tab])
     title.click()
     page.wait_for_selector(f"#{tab}-body ondes-job")
 

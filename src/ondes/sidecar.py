@@ -16,7 +16,10 @@ from ondes.errors import UserError, nearest
 from ondes.files import written_whole
 
 FORMAT = 1
-"""Version of the layout, under the key `ondes_sidecar`."""
+"""Version of the layout."""
+
+MARK = "ondes_sidecar"
+"""The key under which it stands."""
 
 WATCHED_PACKAGES = ("torch", "diffusers", "numpy", "soundfile")
 """Packages whose versions may change a rendering by a rounding."""
@@ -87,9 +90,7 @@ class Sidecar:
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        text = json.dumps({"ondes_sidecar": FORMAT} | dataclasses.asdict(self), indent=2, ensure_ascii=False)
-        with written_whole(path) as neighbour:
-            neighbour.write_text(text + "\n", encoding="utf-8")
+        write_marked(self, path, mark=MARK, version=FORMAT)
 
     @classmethod
     def read(cls, path: Path) -> Sidecar:
@@ -120,6 +121,44 @@ def is_sidecar(path: Path) -> bool:
     except UserError:
         return False
     return True
+
+
+def write_marked(record: Any, path: Path, *, mark: str, version: int) -> None:
+    """Write a record of any kind as JSON, whole or not at all.
+
+    Args:
+        record: A data class.
+        path: Where to.
+        mark: The key that says what kind it is.
+        version: Of its layout, under that key.
+    """
+    text = json.dumps({mark: version} | dataclasses.asdict(record), indent=2, ensure_ascii=False)
+    with written_whole(path) as neighbour:
+        neighbour.write_text(text + "\n", encoding="utf-8")
+
+
+def is_marked(path: Path, mark: str) -> bool:
+    """Whether a file is a record of this kind, and so may be replaced by a newer one."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and mark in data
+
+
+def read_marked(path: Path, *, mark: str, version: int, what: str) -> dict[str, Any]:
+    """The fields of a record of which `is_marked` is true.
+
+    Raises:
+        UserError: If it has another version.
+    """
+    data = json.loads(path.read_text(encoding="utf-8"))
+    found = data.pop(mark)
+    if found != version:
+        raise UserError(
+            f"{path} has {what} format {found}, this version of ondes reads {version}; update ondes"
+        )
+    return data
 
 
 def current_versions(more: Iterable[str] = ()) -> dict[str, str]:
@@ -160,7 +199,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is not JSON; give the .json that 'ondes synth' or 'ondes demo' wrote"
         ) from error
-    version = data.pop("ondes_sidecar", None) if isinstance(data, dict) else None
+    version = data.pop(MARK, None) if isinstance(data, dict) else None
     if version is None:
         raise UserError(
             f"{path} is not a sidecar of ondes; give the .json that 'ondes synth' or 'ondes demo' wrote"

@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -61,40 +61,29 @@ def waiting(label: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def playing(label: str) -> Iterator[Report]:
+def playing(label: str) -> AbstractContextManager[Report]:
     """A progress bar over seconds of music, with the time that is left."""
-    with _music_progress() as progress:
-        task = progress.add_task(label, total=None, music="")
-
-        def report(done_s: float, total_s: float) -> None:
-            progress.update(
-                task, completed=done_s, total=total_s, music=f"{clock(done_s)} of {clock(total_s)} of music"
-            )
-
-        yield report
+    return _telling(label, lambda done_s, total_s: f"{clock(done_s)} of {clock(total_s)} of music")
 
 
-@contextmanager
-def counting_notes(label: str) -> Iterator[Report]:
+def counting_notes(label: str) -> AbstractContextManager[Report]:
     """A progress bar over notes to be composed, with the time that is left."""
-    with _music_progress() as progress:
-        task = progress.add_task(label, total=None, music="")
+    return _telling(label, lambda done, total: f"{done:.0f} of {total:.0f} notes")
 
-        def report(done: float, total: float) -> None:
-            progress.update(task, completed=done, total=total, music=f"{done:.0f} of {total:.0f} notes")
 
-        yield report
+def counting_files(label: str) -> AbstractContextManager[Report]:
+    """A progress bar over files to be worked on, with the time that is left."""
+    return _telling(label, lambda done, total: f"{done:.0f} of {total:.0f} files")
 
 
 @contextmanager
-def counting_files(label: str) -> Iterator[Report]:
-    """A progress bar over files to be worked on, with the time that is left."""
+def _telling(label: str, words: Callable[[float, float], str]) -> Iterator[Report]:
+    """A progress bar that says in words how much is done of how much."""
     with _music_progress() as progress:
         task = progress.add_task(label, total=None, music="")
 
         def report(done: float, total: float) -> None:
-            progress.update(task, completed=done, total=total, music=f"{done:.0f} of {total:.0f} files")
+            progress.update(task, completed=done, total=total, music=words(done, total))
 
         yield report
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ondes.errors import UserError, nearest
-from ondes.files import written_whole
-from ondes.sidecar import Output, Source, checked_fields
+from ondes.sidecar import Output, Source, checked_fields, is_marked, read_marked, write_marked
 
 FORMAT = 1
 MARK = "ondes_audio"
@@ -48,9 +45,7 @@ class AudioRecord:
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        text = json.dumps({MARK: FORMAT} | dataclasses.asdict(self), indent=2, ensure_ascii=False)
-        with written_whole(path) as neighbour:
-            neighbour.write_text(text + "\n", encoding="utf-8")
+        write_marked(self, path, mark=MARK, version=FORMAT)
 
     @classmethod
     def read(cls, path: Path) -> AudioRecord:
@@ -59,12 +54,7 @@ class AudioRecord:
         Raises:
             UserError: If the file has another version, or missing, unknown or ill-typed fields.
         """
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.pop(MARK)
-        if version != FORMAT:
-            raise UserError(
-                f"{path} has audio record format {version}, this version of ondes reads {FORMAT}; update ondes"
-            )
+        data = read_marked(path, mark=MARK, version=FORMAT, what="audio record")
         try:
             for name, kind in {"model": Source, "output": Output}.items():
                 data[name] = checked_fields(kind, data[name])
@@ -83,8 +73,4 @@ class AudioRecord:
 
 def is_audio_record(path: Path) -> bool:
     """Whether a file is the record of audio, and so may be replaced by a newer one."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and MARK in data
+    return is_marked(path, MARK)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ondes.errors import UserError
-from ondes.files import written_whole
-from ondes.sidecar import Source
+from ondes.sidecar import Source, is_marked, read_marked, write_marked
 
 FORMAT = 1
 MARK = "ondes_composition"
@@ -43,9 +40,7 @@ class Composition:
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        text = json.dumps({MARK: FORMAT} | dataclasses.asdict(self), indent=2, ensure_ascii=False)
-        with written_whole(path) as neighbour:
-            neighbour.write_text(text + "\n", encoding="utf-8")
+        write_marked(self, path, mark=MARK, version=FORMAT)
 
     @classmethod
     def read(cls, path: Path) -> Composition:
@@ -54,12 +49,7 @@ class Composition:
         Raises:
             UserError: If the file has another version, or missing, unknown or ill-typed fields.
         """
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.pop(MARK)
-        if version != FORMAT:
-            raise UserError(
-                f"{path} has composition format {version}, this version of ondes reads {FORMAT}; update ondes"
-            )
+        data = read_marked(path, mark=MARK, version=FORMAT, what="composition")
         try:
             data["model"] = Source(**data["model"])
             data["score"] = None if data["score"] is None else Source(**data["score"])
@@ -74,8 +64,4 @@ class Composition:
 
 def is_composition(path: Path) -> bool:
     """Whether a file can be read as a composition, and so may be replaced by a newer one."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and MARK in data
+    return is_marked(path, MARK)
