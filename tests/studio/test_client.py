@@ -123,12 +123,15 @@ def test_models_are_named(client: Client) -> None:
     assert [model.name for model in client.models()] == ["synth-small"]
 
 
-def test_nobody_there_is_said() -> None:
+def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept_s: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept_s.append)
     with (
         Client("http://127.0.0.1:9") as client,
         pytest.raises(StudioError, match="is 'ondes serve' running there"),
     ):
         client.models()
+    assert slept_s == [0.25, 0.5, 1.0]
 
 
 def _scripted(*answers: tuple[int, dict[str, str]]) -> tuple[httpx.MockTransport, list[float]]:

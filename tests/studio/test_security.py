@@ -239,6 +239,23 @@ def test_every_answer_says_what_a_browser_may_do_with_it(guarded: TestClient) ->
     assert guarded.get("/v1/jobs").headers["cache-control"] == "no-store"
 
 
+def test_a_defect_of_ours_has_the_headers_too_and_is_still_raised(tmp_path: Path) -> None:
+    app = create_app(FakeStudio(tmp_path), Security())
+
+    @app.get("/v1/defect")
+    async def defect() -> None:
+        raise ZeroDivisionError("a secret")
+
+    failed = TestClient(app, base_url=HERE, raise_server_exceptions=False).get("/v1/defect")
+    assert failed.status_code == 500
+    assert failed.json() == {"detail": "the server met an error of its own; its log says which"}
+    fine = TestClient(app, base_url=HERE).get("/healthz")
+    ours = {name: value for name, value in fine.headers.items() if not name.startswith("content-length")}
+    assert ours.items() <= failed.headers.items()
+    with pytest.raises(ZeroDivisionError):  # so that the server logs it
+        TestClient(app, base_url=HERE).get("/v1/defect")
+
+
 def test_a_page_may_be_framed_where_that_is_said(tmp_path: Path) -> None:
     with _app(tmp_path, Security(framed_by=("https://example.org",))) as client:
         headers = client.get("/nothing").headers

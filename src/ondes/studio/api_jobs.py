@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
@@ -25,6 +27,38 @@ if TYPE_CHECKING:
     from ondes.studio.tables import Job
 
 T = TypeVar("T")
+QUOTED_KEY = r'"[ !#-\[\]-~]{1,255}"'
+"""As the draft of the header has it: a string of RFC 9651, here without escapes."""
+
+BARE_KEY = "[0-9A-Za-z_.:/+=*-]{1,255}"
+"""What many programs send instead."""
+
+KEY_FORM = f"^({QUOTED_KEY}|{BARE_KEY})$"
+
+
+def key_of(header: str) -> str:
+    """What an `Idempotency-Key` says, which is the same with and without its quotes.
+
+    Raises:
+        ValueError: If it is no string of RFC 9651 without escapes, and no plain word.
+    """
+    if not re.fullmatch(KEY_FORM, header):
+        raise ValueError(
+            f"the Idempotency-Key {header[:80]!r} is none; give a UUID, or up to 255 letters and digits in quotes"
+        )
+    return header.strip('"')
+
+
+IdempotencyKey = Annotated[
+    Annotated[str, AfterValidator(key_of)] | None,
+    Header(
+        description=(
+            "A name for this job that you give no other, as a UUID in quotes: sent again with the same task, it gets "
+            "the same job instead of a second one. Kept as long as the job (draft-ietf-httpapi-idempotency-key-header)."
+        ),
+        json_schema_extra={"pattern": KEY_FORM},
+    ),
+]
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Id of a job.")]
 
 KEEP_ALIVE_S = 15
@@ -90,8 +124,10 @@ def job_routes(studio: Studio) -> APIRouter:
 def _add_task(router: APIRouter, studio: Studio, kind: str, model: type[Task]) -> None:
     """`POST /v1/KIND` for one kind of task."""
 
-    async def submit(task: Task, request: Request, response: Response) -> JobInfo:
-        job = await run_in_threadpool(studio.submit, task, client=client_of(request))
+    async def submit(
+        task: Task, request: Request, response: Response, idempotency_key: IdempotencyKey = None
+    ) -> JobInfo:
+        job = await run_in_threadpool(studio.submit, task, client=client_of(request), key=idempotency_key)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job_info(job, [])
 
@@ -109,7 +145,7 @@ def _add_task(router: APIRouter, studio: Studio, kind: str, model: type[Task]) -
         response_model=JobInfo,
         responses={
             202: {
-                "description": "The job is accepted.",
+                "description": "The job is accepted, or was when its Idempotency-Key came before.",
                 "headers": {"Location": {"description": "Of the job.", "schema": {"type": "string"}}},
             },
             **refused_with(400, 404, 408, 413, 415, 422, 503),

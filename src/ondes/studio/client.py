@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ BUSY = (429, 503)
 """Statuses that mean: not now."""
 
 RECONNECT_S = 0.5
+RETRY_S = (0.25, 0.5, 1.0)
+"""Pauses before a request whose connection broke is sent again."""
+
 WAV_HEADER_BYTES = 44
 
 
@@ -40,6 +44,8 @@ class StudioError(UserError):
 
 class Client:
     """Speaks to one studio. Where it is busy (429, 503) it asks again after the seconds the server says.
+
+    A request whose connection breaks is sent again, up to three times; only an upload is not, unless none was made.
 
     Args:
         base_url: Where it is, as `http://127.0.0.1:8000`.
@@ -85,14 +91,22 @@ class Client:
                 file.seek(0)
                 return self._http.post("/v1/files", files={"file": (path.name, file)})
 
-            return FileInfo.model_validate(self._patiently(send).json())
+            answer = self._patiently(send, broken=httpx.ConnectError)
+            return FileInfo.model_validate(answer.json())
 
-    def submit(self, task: Task) -> JobInfo:
-        """Ask for a task and come back at once."""
+    def submit(self, task: Task, *, key: str | None = None) -> JobInfo:
+        """Ask for a task and come back at once.
+
+        Where the connection breaks it asks again under the same key, so that there is one job however often it asks.
+
+        Args:
+            task: As of `run`.
+            key: A name for this job; a program that begins again and says it again gets the same job. A random one
+                if missing.
+        """
         body = task.model_dump(mode="json", exclude={"kind"})
-        return JobInfo.model_validate(
-            self._patiently(lambda: self._http.post(f"/v1/{task.kind}", json=body)).json()
-        )
+        headers = {"Idempotency-Key": f'"{key or uuid.uuid4()}"'}
+        return self._job(lambda: self._http.post(f"/v1/{task.kind}", json=body, headers=headers))
 
     def run(self, task: Task, *, progress: Callable[[JobInfo], None] = lambda _: None) -> JobInfo:
         """Ask for a task and wait for its end.
@@ -227,14 +241,24 @@ class Client:
     def _job(self, send: Callable[[], httpx.Response]) -> JobInfo:
         return JobInfo.model_validate(self._patiently(send).json())
 
-    def _patiently(self, send: Callable[[], httpx.Response]) -> httpx.Response:
-        """The answer to a request, which is sent again while the server is busy."""
+    def _patiently(
+        self,
+        send: Callable[[], httpx.Response],
+        *,
+        broken: type[httpx.TransportError] = httpx.TransportError,
+    ) -> httpx.Response:
+        """The answer to a request, which is sent again while the server is busy, and after errors of a kind."""
         until_s = time.monotonic() + self.patience_s
+        pauses_s = iter(RETRY_S)
         while True:
             try:
                 response = send()
             except httpx.TransportError as error:
-                raise _unreachable(self._http.base_url, error) from None
+                pause_s = next(pauses_s, None) if isinstance(error, broken) else None
+                if pause_s is None:
+                    raise _unreachable(self._http.base_url, error) from None
+                time.sleep(pause_s)
+                continue
             wait_s = _wait_s(response)
             if response.status_code not in BUSY or time.monotonic() + wait_s > until_s:
                 return _checked(response)

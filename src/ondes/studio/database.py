@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 
-from ondes.studio.tables import File, Job
+from ondes.studio.tables import File, Job, SubmitKey
 
 DATABASE = "studio.sqlite"
 BUSY_S = 20.0
@@ -38,7 +38,7 @@ class Database:
 
     def create(self) -> None:
         """Make the tables that are not there yet."""
-        SQLModel.metadata.create_all(self.engine, [_table(Job), _table(File)])
+        SQLModel.metadata.create_all(self.engine, [_table(model) for model in (Job, File, SubmitKey)])
 
     def close(self) -> None:
         """Close all connections."""

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from ondes.studio.database import Database
-from ondes.studio.tables import FINAL, File, Job, NotFound, is_id
+from ondes.studio.tables import FINAL, File, Job, NotFound, SubmitKey, is_id
 
 EXPIRED = "its files have expired and are deleted; run it again"
 
@@ -104,7 +104,7 @@ class FileTable:
             return set(session.scalars(select(col(File.id)).where(col(File.gone).is_(False))))
 
     def forget(self, before_s: float) -> list[str]:
-        """Delete the rows of jobs that ended before a time, and of their files and of uploads that are gone.
+        """Delete the rows of jobs that ended before a time, of their keys and files, and of uploads that are gone.
 
         Returns:
             Ids of the jobs.
@@ -115,5 +115,6 @@ class FileTable:
             jobs = list(session.scalars(select(col(Job.id)).where(old)))
             theirs: Any = col(File.job_id).in_(jobs) & col(File.gone).is_(True)
             session.execute(delete(File).where(gone | theirs))
+            session.execute(delete(SubmitKey).where(col(SubmitKey.job_id).in_(jobs)))
             session.execute(delete(Job).where(col(Job.id).in_(jobs)))
         return jobs

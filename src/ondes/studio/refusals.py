@@ -60,7 +60,6 @@ def answer_refusals(app: FastAPI) -> None:
     app.add_exception_handler(UserError, _user_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _own_error)
 
 
 async def _user_error(_request: Request, error: Exception) -> Response:
@@ -98,8 +97,3 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 def _place(parts: tuple[Any, ...]) -> tuple[Any, ...]:
     """Where an option is, without the words of the framework for where it came from."""
     return tuple(part for part in parts if part not in ("query", "path", "header"))
-
-
-async def _own_error(_request: Request, _error: Exception) -> Response:
-    """A defect of ours; whoever runs the server finds it in its log."""
-    return refusal(500, "the server met an error of its own; its log says which")

@@ -8,7 +8,7 @@ import json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ondes.studio.security import Security
+from ondes.studio.security import Security, refusal
 
 API_PREFIXES = ("/v1", "/healthz", "/metrics", "/openapi.json")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -49,11 +49,12 @@ class ResponseHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        error = False
+        started = error = False
 
         async def send_safely(message: Message) -> None:
-            nonlocal error
+            nonlocal started, error
             if message["type"] == "http.response.start":
+                started = True
                 error = _is_plain_error(message)
                 message = json_error(message) if error else message
                 self.add_headers(scope["path"], message)
@@ -63,7 +64,13 @@ class ResponseHeaders:
             elif not error:
                 await send(message)
 
-        await self.app(scope, receive, send_safely)
+        try:
+            await self.app(scope, receive, send_safely)
+        except Exception:
+            # The framework would answer a defect outside of here, where no header is set; it still logs it.
+            if not started:
+                await refusal(500, SENTENCES[500])(scope, receive, send_safely)
+            raise
 
     def add_headers(self, path: str, start: Message) -> None:
         """Set the headers; a policy that an answer brings along stays."""
@@ -92,12 +99,14 @@ def json_error(start: Message) -> Message:
     return {**start, "headers": headers.raw}
 
 
+SENTENCES = {
+    400: "the request could not be read; look at its headers and its body",
+    416: "the range is not in the file; its size is in Content-Range",
+    500: "the server met an error of its own; its log says which",
+}
+
+
 def json_sentence(status: int) -> bytes:
     """What a status means, as the body of a refusal."""
-    sentences = {
-        400: "the request could not be read; look at its headers and its body",
-        416: "the range is not in the file; its size is in Content-Range",
-        500: "the server met an error of its own; its log says which",
-    }
-    sentence = sentences.get(status) or f"refused: {http.HTTPStatus(status).phrase.lower()}"
+    sentence = SENTENCES.get(status) or f"refused: {http.HTTPStatus(status).phrase.lower()}"
     return json.dumps({"detail": sentence}).encode()

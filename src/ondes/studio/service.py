@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -20,6 +21,7 @@ from ondes.studio.live import LOOK_S, LiveFormat, follow, live_format
 from ondes.studio.settings import StudioSettings
 from ondes.studio.store import FINAL, File, Job, NotFound, QueueFull, Store
 from ondes.studio.supervision import Janitor, Supervisor
+from ondes.studio.tables import SubmitKey
 from ondes.studio.watching import Watching
 from ondes.studio.worker import job_folder
 
@@ -128,18 +130,24 @@ class Studio:
         """
         return self.room.example(name)
 
-    def submit(self, task: Task, *, client: str = "") -> Job:
+    def submit(self, task: Task, *, client: str = "", key: str | None = None) -> Job:
         """Accept a job.
 
         Args:
             task: What to do; its references are ids of files, or "example:" and the name of a score of the package.
             client: Who asks.
+            key: What the client calls this job. Said again, it gets the job as it stands, whatever has become of the
+                queue and of the inputs since.
 
         Raises:
-            UserError: If it names a model that is not allowed, a file of the wrong kind, or more than a limit.
+            UserError: If it names a model that is not allowed, a file of the wrong kind, or more than a limit; or
+                the client gave the key to another task.
             NotFound: If it names a file that there is not, or not any more.
             QueueFull: If too many jobs wait.
         """
+        called = None if key is None else _called(task, client, key)
+        if called is not None and (earlier := self.store.submitted(called)) is not None:
+            return earlier
         check_models(task, self._allowed_models())
         files: dict[str, File] = {}
         for field, reference in task.references().items():
@@ -153,9 +161,16 @@ class Studio:
         self.store.files.keep_until(list(ids.values()), time.time() + self.settings.keep_s)
         options = task.model_copy(update=ids).model_dump_json()
         job = Job(kind=task.kind, options=options, client=client)
+        if called is not None:
+            called.job_id = job.id
         settings = self.settings
-        self.store.enqueue(job, limit=settings.queue_limit, workers=settings.workers, resume=settings.resume)
-        return job
+        return self.store.enqueue(
+            job,
+            limit=settings.queue_limit,
+            workers=settings.workers,
+            resume=settings.resume,
+            key=called,
+        )
 
     def job(self, job_id: str) -> Job:
         """How a job stands.
@@ -308,3 +323,9 @@ class Studio:
         workers = {"workers_alive": self.supervisor.alive(), "worker_restarts": self.supervisor.restarts}
         limits = {"queue_limit": self.settings.queue_limit}
         return {name: float(n) for name, n in (jobs | self.store.files.counts() | workers | limits).items()}
+
+
+def _called(task: Task, client: str, key: str) -> SubmitKey:
+    """What a client calls a task, which is no job yet."""
+    told = hashlib.sha256(task.model_dump_json().encode()).hexdigest()
+    return SubmitKey(client=client, key=key, job_id="", task_sha256=told)

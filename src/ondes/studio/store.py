@@ -15,9 +15,21 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from ondes.errors import UserError
 from ondes.studio.database import Database
 from ondes.studio.file_table import FileTable
-from ondes.studio.tables import FINAL, STATES, WAITING, File, Job, NotFound, QueueFull, is_id, new_id
+from ondes.studio.tables import (
+    FINAL,
+    STATES,
+    WAITING,
+    File,
+    Job,
+    NotFound,
+    QueueFull,
+    SubmitKey,
+    is_id,
+    new_id,
+)
 
 __all__ = ["FINAL", "STATES", "WAITING", "File", "Job", "NotFound", "QueueFull", "Store", "new_id"]
 
@@ -66,7 +78,18 @@ class Store(Database):
         with self.reading() as session:
             return {job.id: job for job in session.scalars(select(Job).where(col(Job.id).in_(list(ids))))}
 
-    def enqueue(self, job: Job, *, limit: int, workers: int, resume: bool) -> None:
+    def submitted(self, key: SubmitKey) -> Job | None:
+        """The job that its client called by this key before; None if there is none.
+
+        Raises:
+            UserError: If that was another task.
+        """
+        with self.reading() as session:
+            return _submitted(session, key)
+
+    def enqueue(
+        self, job: Job, *, limit: int, workers: int, resume: bool, key: SubmitKey | None = None
+    ) -> Job:
         """Accept a job.
 
         Args:
@@ -74,16 +97,26 @@ class Store(Database):
             limit: How many may wait.
             workers: How many work on them.
             resume: Whether interrupted jobs wait, too.
+            key: What its client calls it.
+
+        Returns:
+            The job, or the one that its client called by this key before.
 
         Raises:
             QueueFull: If `limit` jobs wait already.
+            UserError: If the key was given to another task.
         """
         with self.writing() as session:
+            if key is not None and (earlier := _submitted(session, key)) is not None:
+                return earlier
             waiting = select(func.count()).select_from(Job).where(col(Job.state).in_(_waiting(resume)))
             if session.scalars(waiting).one() >= limit:
                 retry_s = _retry_after_s(session, workers)
                 raise QueueFull(f"{limit} jobs wait already; try again in {retry_s} s", retry_s)
             session.add(job)
+            if key is not None:
+                session.add(key)
+        return job
 
     def request_cancel(self, job_id: str) -> None:
         """End a waiting job at once, and ask the worker of a running one to end it."""
@@ -223,6 +256,19 @@ class Store(Database):
         query = select(col(Job.state), func.count()).group_by(col(Job.state))
         with self.reading() as session:
             return dict.fromkeys(STATES, 0) | {row[0]: int(row[1]) for row in session.execute(query)}
+
+
+def _submitted(session: Session, key: SubmitKey) -> Job | None:
+    """See `Store.submitted`."""
+    known = session.get(SubmitKey, (key.client, key.key))
+    if known is None:
+        return None
+    if known.task_sha256 != key.task_sha256:
+        raise UserError(
+            f"the idempotency key {key.key[:80]!r} was sent before with another task; each task needs its own, "
+            "so make a new one"
+        )
+    return session.get(Job, known.job_id)
 
 
 def _waiting(resume: bool) -> tuple[str, ...]:

@@ -86,6 +86,24 @@ class Job(SQLModel, table=True):
         return self.state in FINAL
 
 
+class SubmitKey(SQLModel, table=True):
+    """What a client called a job when it asked for it, so that the same words, sent again, are no second job.
+
+    A client's keys are its own, and each names one job for as long as that is remembered: the primary key sees to it.
+
+    Attributes:
+        client: Who asked, as of the job.
+        key: What it said.
+        job_id: The job.
+        task_sha256: Of the task as it was sent, in hexadecimal.
+    """
+
+    client: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    job_id: str = Field(index=True)
+    task_sha256: str
+
+
 class File(SQLModel, table=True):
     """A file that was uploaded or made; on disk it is named by its id.
 
