@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from tiny_bench import Studio, contents, counted
 from torch import nn
 
-from ondes.diffusion.sampling import denoise, results_kept
+from ondes.diffusion.sampling import denoise, kept, results_kept
 from ondes.pipelines.samplers import make_scheduler
 from ondes.score import read_score
 from ondes.scores.notation import Page, to_midi
@@ -66,6 +67,62 @@ def test_resumed_is_unbroken(options: dict[str, Any], tiny: Studio, tmp_path: Pa
     assert contents(again) == contents(unbroken)
 
 
+SYMBOLIC: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "compose", "notes": 40, "n": 2, "steps": 3}, "composer"),
+    ({"kind": "compose", "verb": "vary", "score": "x", "n": 3, "steps": 3, "strength": 0.9}, "composer"),
+    ({"kind": "separate", "score": "x", "into": "piano, bass", "n": 20, "steps": 3}, "separator"),
+    ({"kind": "separate", "score": "x", "into": "piano, bass", "n": 9, "method": "classifier"}, "separator"),
+]
+
+
+@pytest.mark.parametrize(("options", "model"), SYMBOLIC, ids=lambda one: str(one)[:34])
+@pytest.mark.filterwarnings("ignore:the score is separate")
+def test_notes_that_were_drawn_are_not_drawn_again(
+    options: dict[str, Any], model: str, tiny: Studio, tmp_path: Path
+) -> None:
+    task = read_task(options | {"model": str(tiny.folder / model)})
+    network = tiny.shelf.pipeline(cast("Any", model), str(tiny.folder / model)).network
+    with counted(network) as whole:
+        unbroken, _ = tiny.run(task)
+    tiny.run(task, journal=tmp_path / "kept")
+    windows = kept_in(tmp_path / "kept")
+    assert windows >= 2
+    journal = tmp_path / "journal"
+    with pytest.raises(Cancelled), counted(network) as begun:
+        tiny.run(task, journal=journal, cancelled=lambda: kept_in(journal) >= 1)
+    assert kept_in(journal) == 1
+    with counted(network) as rest:
+        resumed, _ = tiny.run(task, journal=journal)
+    assert rest.evaluations + begun.evaluations == whole.evaluations
+    assert contents(resumed) == contents(unbroken)
+    assert kept_in(journal) == windows
+    with counted(network) as none:
+        again, _ = tiny.run(task, journal=journal)
+    assert none.evaluations == 0
+    assert contents(again) == contents(unbroken)
+
+
+def test_side_by_side_each_window_finds_its_own(tiny: Studio, tmp_path: Path) -> None:
+    options = {"kind": "compose", "notes": 12, "n": 6, "steps": 2, "model": str(tiny.folder / "composer")}
+    shelf, threads = tiny.shelf, torch.get_num_threads()
+    try:
+        shelf.threads = 3
+        task = read_task(options)
+        unbroken, _ = tiny.run(task)
+        first, _ = tiny.run(task, journal=tmp_path)
+        kept = sorted(tmp_path.iterdir())
+        assert len(kept) >= 6
+        for lost in kept[::2]:
+            lost.unlink()
+        again, _ = tiny.run(task, journal=tmp_path)
+    finally:
+        shelf.threads = 1
+        torch.set_num_threads(threads)
+    assert contents(first) == contents(unbroken)
+    assert contents(again) == contents(unbroken)
+    assert sorted(tmp_path.iterdir()) == kept
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"temperature": 0.5}, {"steps": 3}])
 def test_another_task_takes_nothing_from_the_journal(
     change: dict[str, Any], tiny: Studio, tmp_path: Path
@@ -95,18 +152,23 @@ def test_the_journal_gives_what_it_kept_and_knows_the_work_the_order_and_the_beg
     begin = torch.arange(6.0).reshape(2, 3)
     computed: list[int] = []
 
-    def ask(journal: Journal, begin: torch.Tensor, answer: float) -> float:
-        def compute() -> torch.Tensor:
+    def ask(journal: Journal, begin: torch.Tensor, answer: float, name: str = "") -> float:
+        def compute() -> tuple[torch.Tensor, ...]:
             computed.append(1)
-            return torch.full((3,), answer)
+            return torch.full((3,), answer), torch.arange(2)
 
-        return float(journal(begin, compute)[0])
+        values, whole = journal(begin, name, compute)
+        assert torch.equal(whole, torch.arange(2))
+        return float(values[0])
 
     first = Journal(tmp_path, "work")
     assert [ask(first, begin, 1.0), ask(first, begin, 2.0)] == [1, 2]
     second = Journal(tmp_path, "work")
     assert [ask(second, begin, 8.0), ask(second, begin, 8.0), ask(second, begin, 3.0)] == [1, 2, 3]
     assert len(computed) == 3
+    assert [ask(first, begin, 9.0, "b"), ask(first, begin, 7.0, "a")] == [9, 7]
+    assert [ask(second, begin, 0.0, "a"), ask(second, begin, 0.0, "b")] == [7, 9], "in any order"
+    assert ask(second, begin + 1, 6.0, "a") == 6
     assert ask(Journal(tmp_path, "other work"), begin, 4.0) == 4
     assert ask(Journal(tmp_path, "work"), begin.reshape(3, 2), 5.0) == 5
     assert ask(Journal(tmp_path, "work"), begin.to(torch.bfloat16), 6.0) == 6
@@ -116,9 +178,10 @@ def test_without_a_journal_nothing_is_kept_and_with_one_the_layer_knows_no_file(
     noise = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
     asked: list[torch.Tensor] = []
 
-    def keep(begin: torch.Tensor, compute: Any) -> torch.Tensor:
+    def keep(begin: torch.Tensor, name: str, compute: Any) -> tuple[torch.Tensor, ...]:
+        assert name == ""
         asked.append(begin)
-        return compute() + 1
+        return tuple(one + 1 for one in compute())
 
     def sample() -> torch.Tensor:
         return denoise(lambda noisy, _: noisy, noise, scheduler=make_scheduler("euler"), steps=2)
@@ -129,6 +192,25 @@ def test_without_a_journal_nothing_is_kept_and_with_one_the_layer_knows_no_file(
     assert torch.equal(sample(), plain)
     assert len(asked) == 1
     assert torch.equal(asked[0], noise)
+
+
+def test_chances_go_on_from_where_a_kept_result_left_them(tmp_path: Path) -> None:
+    def draw(journal: Journal | None) -> list[float]:
+        generator = torch.Generator().manual_seed(3)
+
+        def one() -> torch.Tensor:
+            return torch.rand(1, generator=generator)
+
+        with nullcontext() if journal is None else results_kept(journal):
+            return [float(kept(torch.zeros(1), one, generators=[generator])) for _ in range(3)] + [
+                float(one())
+            ]
+
+    plain = draw(None)
+    assert len(set(plain)) == 4
+    assert draw(Journal(tmp_path, "work")) == plain
+    (tmp_path / sorted(path.name for path in tmp_path.iterdir())[1]).unlink()
+    assert draw(Journal(tmp_path, "work")) == plain
 
 
 @pytest.mark.parametrize("continuation", ["context", "inpainting", "none"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,8 +14,11 @@ from torch import Tensor
 
 from ondes.diffusion.guidance import Denoiser
 
-Keep = Callable[[Tensor, Callable[[], Tensor]], Tensor]
-"""Takes what a computation begins with and the computation; gives its result, computed now or kept from before."""
+Keep = Callable[[Tensor, str, Callable[[], tuple[Tensor, ...]]], tuple[Tensor, ...]]
+"""Takes what a computation begins with, its name and itself; gives the results, computed now or kept from before.
+
+Computations without a name come one after another, in the same order each time; those with one in any order.
+"""
 
 _keep: ContextVar[Keep | None] = ContextVar("_keep", default=None)
 
@@ -30,10 +33,44 @@ def results_kept(keep: Keep) -> Iterator[None]:
         _keep.reset(token)
 
 
-def kept(begin: Tensor, compute: Callable[[], Tensor]) -> Tensor:
-    """The result of a computation that may be kept; contiguous either way, so that later sums are the same."""
+def kept(
+    begin: Tensor,
+    compute: Callable[[], Tensor],
+    *,
+    name: str = "",
+    generators: Sequence[torch.Generator] = (),
+) -> Tensor:
+    """The result of a computation that may be kept; see `kept_all`."""
+    (made,) = kept_all(begin, lambda: (compute(),), name=name, generators=generators)
+    return made
+
+
+def kept_all(
+    begin: Tensor,
+    compute: Callable[[], tuple[Tensor, ...]],
+    *,
+    name: str = "",
+    generators: Sequence[torch.Generator] = (),
+) -> tuple[Tensor, ...]:
+    """The results of a computation that may be kept.
+
+    Args:
+        begin: What it begins with.
+        compute: What gives the results.
+        name: Tells it from all others that begin with the same, where they run side by side and so in any order.
+        generators: What it draws from, which afterwards stand where it leaves them though it was not computed.
+
+    Returns:
+        The results, contiguous either way, so that later sums are the same.
+    """
     keep = _keep.get()
-    return (compute() if keep is None else keep(begin, compute)).contiguous()
+    if keep is None:
+        return tuple(one.contiguous() for one in compute())
+    made = keep(begin, name, lambda: (*compute(), *(one.get_state() for one in generators)))
+    results = made[: len(made) - len(generators)]
+    for generator, state in zip(generators, made[len(results) :], strict=True):
+        generator.set_state(state.cpu())
+    return tuple(one.contiguous() for one in results)
 
 
 def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int, level: float = 1.0) -> Tensor:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ondes.diffusion.noise import position_seed
+from ondes.diffusion.sampling import kept
 from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.composer_rules import constraint_of
@@ -82,7 +83,7 @@ def _complete_one(
             return _to_window(job, features, statistics)
     raise UserError(
         "the model's answers are not numbers, twice in a row; its weights are damaged or it was trained badly: "
-        "choose another --model, or another --seed"
+        "choose another model, or another seed"
     )
 
 
@@ -121,7 +122,8 @@ def _draw(
     """Features of all notes of a window; those of the known ones are exact."""
     scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(sampling.steps)
-    generator = torch.Generator().manual_seed(position_seed(*job.words, "features", attempt))
+    seed = position_seed(*job.words, "features", attempt)
+    generator = torch.Generator().manual_seed(seed)
     given = torch.from_numpy(_known_features(job, statistics))
     known = torch.zeros(1, len(job.problem), given.shape[1], dtype=torch.bool)
     known[:, : len(given)] = True
@@ -129,14 +131,20 @@ def _draw(
     values[0, : len(given)] = given
     noise = torch.randn(known.shape, generator=generator)
     answer = _denoiser(network, scheduler, job, sampling, known)
-    noisy = sampling.temperature * noise * float(scheduler.init_noise_sigma)
+    begin = sampling.temperature * noise * float(scheduler.init_noise_sigma)
     steps = list(scheduler.timesteps)
-    for number, timestep in enumerate(steps, 1):
-        noisy = torch.where(known, values, noisy)
-        prediction = answer(noisy, timestep)
-        noisy = scheduler.step(prediction, timestep, noisy, return_dict=False)[0]
-        on_step(number / len(steps))
-    return torch.where(known, values, noisy)[0].numpy()
+
+    def drawn() -> Tensor:
+        noisy = begin
+        for number, timestep in enumerate(steps, 1):
+            noisy = torch.where(known, values, noisy)
+            prediction = answer(noisy, timestep)
+            noisy = scheduler.step(prediction, timestep, noisy, return_dict=False)[0]
+            on_step(number / len(steps))
+        return torch.where(known, values, noisy)
+
+    # Windows are drawn side by side.
+    return kept(torch.where(known, values, begin), drawn, name=f"features {seed}")[0].numpy()
 
 
 def _denoiser(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ondes.diffusion.masked import Constraint, Logits, MaskedScheduler, guide_logits, sample_masked
 from ondes.diffusion.noise import position_seed
+from ondes.diffusion.sampling import kept
 from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.composer_rules import Rule, constraint_of, drawn_within
@@ -45,12 +46,20 @@ class Sampling:
         guidance_scale: Above 1, conditions are exaggerated, at twice the time.
         temperature: Of the draws.
         top_p: Draw from the likeliest classes that make up this much.
+        relative_temperatures: Of each field, times the temperature; 1 where there are none.
     """
 
     steps: int
     guidance_scale: float
     temperature: float
     top_p: float
+    relative_temperatures: tuple[float, ...] = ()
+
+    @property
+    def temperatures(self) -> float | tuple[float, ...]:
+        """Of all draws, or of those of each field."""
+        own = tuple(self.temperature * factor for factor in self.relative_temperatures)
+        return own or self.temperature
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def _complete_one(
             ) from None
     raise UserError(
         "the model's answers are not numbers, twice in a row; its weights are damaged or it was trained badly: choose "
-        "another --model, or another --seed"
+        "another model, or another seed"
     )
 
 
@@ -180,22 +189,25 @@ def _sample(
     tokens = torch.zeros(len(jobs), max(lengths), known[0].shape[1], dtype=torch.long)
     for row, own in zip(tokens, known, strict=True):
         row[: len(own)] = torch.from_numpy(own)
-    device = network.device
-    done = sample_masked(
-        _denoiser(network, jobs, lengths, sampling),
-        tokens.to(device),
-        sizes=network.sizes,
-        scheduler=copy.deepcopy(scheduler),
-        steps=sampling.steps,
-        generators=[
-            torch.Generator().manual_seed(position_seed(*job.words, attempt, number)) for job in jobs
-        ],
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        constrain=_constraints(jobs, lengths),
-        lengths=lengths,
-        on_step=lambda step, _: on_step(step / sampling.steps),
-    ).cpu()
+    seeds = [position_seed(*job.words, attempt, number) for job in jobs]
+
+    def sampled() -> Tensor:
+        return sample_masked(
+            _denoiser(network, jobs, lengths, sampling),
+            tokens.to(network.device),
+            sizes=network.sizes,
+            scheduler=copy.deepcopy(scheduler),
+            steps=sampling.steps,
+            generators=[torch.Generator().manual_seed(seed) for seed in seeds],
+            temperature=sampling.temperatures,
+            top_p=sampling.top_p,
+            constrain=_constraints(jobs, lengths),
+            lengths=lengths,
+            on_step=lambda step, _: on_step(step / sampling.steps),
+        ).cpu()
+
+    # Windows are completed side by side; piece, window, attempt and round say which of them this is.
+    done = kept(tokens, sampled, name=f"windows {seeds}")
     return [row[:length].numpy() for row, length in zip(done, lengths, strict=True)]
 
 

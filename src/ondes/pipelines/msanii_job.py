@@ -13,6 +13,7 @@ from ondes.audio import Audio
 from ondes.diffusion.ddim import ddim_steps, even_timesteps, published_timesteps
 from ondes.diffusion.noise import position_seed
 from ondes.diffusion.repaint import evaluations, published_repaint_steps, repaint_path, repaint_steps
+from ondes.diffusion.sampling import kept
 from ondes.errors import UserError
 from ondes.models.msanii_griffin_lim import griffin_lim, random_phases
 from ondes.models.msanii_unet import MsaniiUNet
@@ -114,6 +115,10 @@ class MsaniiJob:
 
     def denoise(self, noisy: Features, timesteps: Sequence[int]) -> Features:
         """The data, down a grid."""
+        return kept(noisy, lambda: self._denoised(noisy, timesteps), generators=self.generators)
+
+    def _denoised(self, noisy: Features, timesteps: Sequence[int]) -> Features:
+        """See `denoise`."""
         walk = ddim_steps(
             self._ask,
             noisy[None],
@@ -128,6 +133,11 @@ class MsaniiJob:
     def repaint(self, features: Features, known: Bool[Tensor, " frames"]) -> Features:
         """The features, where they are not known made anew."""
         noise = self.noise_like(features)[None]
+        begin = torch.where(known, features, noise)
+        return kept(begin, lambda: self._repainted(features, known, noise), generators=self.generators)
+
+    def _repainted(self, features: Features, known: Bool[Tensor, " frames"], noise: Tensor) -> Features:
+        """See `repaint`."""
         settings: dict[str, Any] = {"eta": self.eta, "generators": self.generators}
         length, times = self.jumps
         if self.pipeline.compat:

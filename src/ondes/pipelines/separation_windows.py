@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 
 from ondes.diffusion.label_sampling import LabelDenoiser, LabelSample, sample_labels
 from ondes.diffusion.noise import position_seed
+from ondes.diffusion.sampling import kept, kept_all
 from ondes.models.part_labeller import PartLabeller
 from ondes.pipelines.separation_constraints import PartRules, WindowRules
 from ondes.pipelines.separation_parts import Labels
@@ -177,19 +178,25 @@ class _Walk:
         hidden = int((labels < 0).sum(1).max())
         share = hidden / max(min(self.sampling.window_notes, span[1] - span[0]), 1)
         steps = max(1, round(self.sampling.steps * share))
-        return sample_labels(
-            self._denoiser(span, len(rules)),
-            labels,
-            steps=steps if self.classified is None else 1,
-            temperatures=self.sampling.temperatures[rows],
-            generators=[
-                torch.Generator().manual_seed(position_seed(seed, "labels", number))
-                for seed in self.sampling.seeds[rows]
-            ],
-            order=self.sampling.order,
-            calibration=self.sampling.calibration if self.classified is None else 1.0,
-            rules=rules,
-        )
+
+        def sampled() -> tuple[torch.Tensor, ...]:
+            *tensors, broken = sample_labels(
+                self._denoiser(span, len(rules)),
+                labels,
+                steps=steps if self.classified is None else 1,
+                temperatures=self.sampling.temperatures[rows],
+                generators=[
+                    torch.Generator().manual_seed(position_seed(seed, "labels", number))
+                    for seed in self.sampling.seeds[rows]
+                ],
+                order=self.sampling.order,
+                calibration=self.sampling.calibration if self.classified is None else 1.0,
+                rules=rules,
+            )
+            return (*tensors, torch.tensor(broken))
+
+        found_labels, confidence, probability, broken = kept_all(labels, sampled)
+        return LabelSample(found_labels, confidence, probability, broken.tolist())
 
     def _denoiser(self, span: tuple[int, int], count: int) -> LabelDenoiser:
         """What the network, or a classifier before, says of a window."""
@@ -220,7 +227,8 @@ def classify_windows(
     for start, end in spans(len(sequence), sampling.window_notes, sampling.overlap_notes):
         facts = window_facts(sequence, (start, end), network.device)
         none = torch.full((1, end - start), -1, device=network.device)
-        logits = network(facts, none, parts)[0].cpu().double() / sampling.calibration
+        answer = kept(none, lambda facts=facts, none=none: network(facts, none, parts)[0].cpu().double())
+        logits = answer / sampling.calibration
         total[start:end] += logits.softmax(-1).numpy()
         on_notes(end)
     return total / total.sum(1, keepdims=True)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Journal:
     """Gives results that are kept, and keeps new ones: a `Keep` of `ondes.diffusion.sampling`.
 
-    A result is found by its place in the order of the work and by a hash of what it begins with, so that a journal of
-    other work gives nothing.
+    A result is found by a hash of what it begins with, and by its name or else its place in the order of the work, so
+    that a journal of other work gives nothing.
 
     Args:
         folder: Holds the files; made where missing.
@@ -31,34 +31,43 @@ class Journal:
         self._count = 0
         self._lock = threading.Lock()
 
-    def __call__(self, begin: Tensor, compute: Callable[[], Tensor]) -> Tensor:
-        """The result of `compute`, which begins with a tensor; from the journal where it is there."""
+    def __call__(
+        self, begin: Tensor, name: str, compute: Callable[[], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        """The results of `compute`, which begins with a tensor; from the journal where they are there."""
         from safetensors.torch import save_file  # noqa: PLC0415
 
-        with self._lock:
-            number, self._count = self._count, self._count + 1
-        path = self.folder / f"{number:06d}-{self._hash(begin)}.safetensors"
+        path = self.folder / f"{'named' if name else self._next()}-{self._hash(begin, name)}.safetensors"
         if (found := _read(path)) is not None:
-            return found.to(begin.device)
+            return tuple(one.to(begin.device) for one in found)
         made = compute()
         with written_whole(path) as neighbour:
-            save_file({"made": made.detach().cpu().contiguous()}, neighbour)
+            save_file(
+                {str(place): one.detach().cpu().contiguous() for place, one in enumerate(made)}, neighbour
+            )
         return made
 
-    def _hash(self, begin: Tensor) -> str:
+    def _next(self) -> str:
+        """The place of what comes next in the order of the work."""
+        with self._lock:
+            number, self._count = self._count, self._count + 1
+        return f"{number:06d}"
+
+    def _hash(self, begin: Tensor, name: str) -> str:
         import torch  # noqa: PLC0415
 
         whole = begin.detach().cpu().contiguous()
-        told = f"{self.work} {whole.dtype} {tuple(whole.shape)}".encode()
+        told = f"{self.work} {name} {whole.dtype} {tuple(whole.shape)}".encode()
         return hashlib.sha256(told + whole.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()[:32]
 
 
-def _read(path: Path) -> Tensor | None:
-    """The result in a file; None where there is none, or a damaged one."""
+def _read(path: Path) -> tuple[Tensor, ...] | None:
+    """The results in a file; None where there is none, or a damaged one."""
     from safetensors import SafetensorError  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
 
     try:
-        return load_file(path)["made"]
+        found = load_file(path)
+        return tuple(found[str(place)] for place in range(len(found)))
     except (OSError, KeyError, SafetensorError):
         return None
