@@ -16,6 +16,7 @@ LAYERS = [
         "audio",
         "colours",
         "ogg",
+        "sound_files",
         "wav",
         "files",
         "midi_file",

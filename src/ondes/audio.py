@@ -71,7 +71,7 @@ class Audio:
     sample_rate_hz: int
 
     def __post_init__(self) -> None:
-        samples = _checked(self.samples, "audio").view()
+        samples = finite(self.samples, "audio").view()
         samples.flags.writeable = False
         if int(self.sample_rate_hz) != self.sample_rate_hz or self.sample_rate_hz <= 0:
             raise UserError(f"a sample rate of {self.sample_rate_hz} Hz; give a whole number such as 44100")
@@ -95,17 +95,10 @@ class Audio:
         Raises:
             UserError: If there is no such file, or it is not audio.
         """
-        import soundfile  # noqa: PLC0415
+        from ondes.sound_files import AudioReader  # noqa: PLC0415
 
-        path = Path(path)
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise UserError(f"{path} {what}; give an audio file ({_SUFFIXES})")
-        try:
-            samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"{path} is not audio that can be read ({error}); give {_SUFFIXES}") from None
-        return cls(_checked(samples.T, str(path)), rate_hz)
+        reader = AudioReader(path)
+        return cls(finite(reader.whole(), str(path)), reader.sample_rate_hz)
 
     @classmethod
     def silence(cls, duration_s: float, *, sample_rate_hz: int = 44100, channels: int = 2) -> Audio:
@@ -259,7 +252,7 @@ class AudioWriter:
                     "resample it first"
                 )
             block = block.samples
-        samples = _checked(block, str(self.path))
+        samples = finite(block, str(self.path))
         if samples.shape[0] != self.channels:
             raise UserError(f"{self.path} has {self.channels} channels but a block has {samples.shape[0]}")
         return samples
@@ -383,7 +376,7 @@ def _check_size(path: Path, frames: int, channels: int, encoding: str | None) ->
         raise UserError(f"{path}: a WAV file ends at 4 GiB and this audio is longer; write .flac instead")
 
 
-def _checked(samples: ArrayLike, source: str) -> Float32[np.ndarray, "channels time"]:
+def finite(samples: ArrayLike, source: str) -> Float32[np.ndarray, "channels time"]:
     """Samples as 32-bit floats (channels, time), finite or refused."""
     array = np.asarray(samples)
     if array.ndim != 2 or array.shape[0] == 0:

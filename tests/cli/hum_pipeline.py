@@ -43,21 +43,25 @@ class HumPipeline:
             if progress:
                 progress(start / RATE_HZ, duration_s)
 
-    def vary(self, sound: Path, *, progress: Progress = None, **choices: Any) -> Audio:
+    def stream_vary(self, sound: Path, *, progress: Progress = None, **choices: Any) -> Iterator[Audio]:
         self._called("vary", choices, progress)
         audio = Audio.read(sound)
-        return _mixed(audio.samples, audio, choices["strength"], choices["seed"])
+        yield _mixed(audio.samples, audio, choices["strength"], choices["seed"])
 
-    def interpolate(self, first: Path, second: Path, *, progress: Progress = None, **choices: Any) -> Audio:
+    def stream_interpolate(
+        self, first: Path, second: Path, *, progress: Progress = None, **choices: Any
+    ) -> Iterator[Audio]:
         self._called("interpolate", choices, progress)
         one, two = Audio.read(first), Audio.read(second)
         other = two.resample(one.sample_rate_hz).samples
         length = min(one.samples.shape[1], other.shape[1])
         ratio = np.float32(choices["ratio"])
         between = (1 - ratio) * one.samples[:, :length] + ratio * other[:, :length]
-        return _mixed(between, one, 0.1, choices["seed"])
+        yield _mixed(between, one, 0.1, choices["seed"])
 
-    def inpaint(self, sound: Path, *, regions: str, progress: Progress = None, **choices: Any) -> Audio:
+    def stream_inpaint(
+        self, sound: Path, *, regions: str, progress: Progress = None, **choices: Any
+    ) -> Iterator[Audio]:
         self._called("inpaint", {"regions": regions} | choices, progress)
         audio = Audio.read(sound)
         samples = audio.samples.copy()
@@ -65,18 +69,18 @@ class HumPipeline:
         noise = _noise(samples.shape[0], samples.shape[1], choices["seed"])
         for one in to_regions(regions, sample_rate_hz=audio.sample_rate_hz, length_samples=length):
             samples[:, one.start : one.stop] = noise[:, one.start : one.stop]
-        return Audio(samples, audio.sample_rate_hz)
+        yield Audio(samples, audio.sample_rate_hz)
 
-    def outpaint(
+    def stream_outpaint(
         self, sound: Path, *, before_s: float, after_s: float, progress: Progress = None, **choices: Any
-    ) -> Audio:
+    ) -> Iterator[Audio]:
         self._called("outpaint", {"before_s": before_s, "after_s": after_s} | choices, progress)
         audio = Audio.read(sound)
         parts = [
             _noise(audio.channels, round(s * audio.sample_rate_hz), choices["seed"])
             for s in (before_s, after_s)
         ]
-        return Audio(np.concatenate([parts[0], audio.samples, parts[1]], 1), audio.sample_rate_hz)
+        yield Audio(np.concatenate([parts[0], audio.samples, parts[1]], 1), audio.sample_rate_hz)
 
     def _called(self, verb: str, choices: dict[str, Any], progress: Progress) -> None:
         self.calls.append((verb, choices))

@@ -11,6 +11,7 @@ from ondes.errors import UserError
 from ondes.models.mel_unet import MelUNet
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.audio import AudioPipeline
+from ondes.pipelines.audio_inputs import open_sound
 from ondes.pipelines.audio_rates import MelReader, exactly, resampled
 from ondes.pipelines.audio_variation import blended, inverted, varied_mel
 from ondes.pipelines.audio_windows import Meter
@@ -91,14 +92,19 @@ def test_little_strength_changes_little_and_much_strength_much() -> None:
     # The only music the network knows has features of 1; after Euler's steps from any level that is what is left.
     pipeline, old = knowing(OneAnswer), sound(1.5)
     frames = 120
-    made = mel_of(pipeline, lambda maker: blended([old], 0.0, maker, 0.4), 0.4, frames)
+    made = mel_of(pipeline, lambda maker: blended([open_sound(old)], 0.0, maker, 0.4), 0.4, frames)
     assert torch.allclose(made, pipeline.network.restore(torch.ones(2, 128, frames)), atol=1e-4)
     # Where the data are normal, strength s keeps (1 - s) / sqrt((1 - s)^2 + s^2) of the old features.
     pipeline = knowing(NormalData)
     made = mel_of(
-        pipeline, lambda maker: blended([old], 0.0, maker, 0.3), 0.3, frames, steps=64, temperature=0.0
+        pipeline,
+        lambda maker: blended([open_sound(old)], 0.0, maker, 0.3),
+        0.3,
+        frames,
+        steps=64,
+        temperature=0.0,
     )
-    features = pipeline.network.standardise(MelReader(old, MEL).take(frames))
+    features = pipeline.network.standardise(MelReader(open_sound(old), MEL).take(frames))
     expected = pipeline.network.restore(features * 0.7 / (0.7**2 + 0.3**2) ** 0.5)
     assert (made - expected).abs().mean() < 0.02
 
@@ -108,11 +114,11 @@ def test_inversion_leads_back_to_either_sound() -> None:
     for ratio, audio in ((0.0, first), (1.0, second)):
 
         def start(maker: Any, ratio: float = ratio) -> Any:
-            return inverted([first, second], ratio, maker, 1.0)
+            return inverted([open_sound(first), open_sound(second)], ratio, maker, 1.0)
 
         made = mel_of(pipeline, start, 1.0, 100, steps=24, sampler="heun")
         # The first window has no context that was itself made, so only the solver's error is left.
-        assert (made - MelReader(audio, MEL).take(100)).abs()[..., :64].mean() < 0.05
+        assert (made - MelReader(open_sound(audio), MEL).take(100)).abs()[..., :64].mean() < 0.05
 
 
 def test_in_between_both_methods_give_sounds_in_between(pipeline: AudioPipeline) -> None:
@@ -130,8 +136,12 @@ def test_in_between_both_methods_give_sounds_in_between(pipeline: AudioPipeline)
 
 def test_without_strength_spectra_are_mixed() -> None:
     pipeline, first, second = knowing(OneAnswer), sound(0.6), sound(0.6, seed=1)
-    made = mel_of(pipeline, lambda maker: blended([first, second], 0.25, maker, 0.0), 0.0, 40)
-    parts = [pipeline.network.standardise(MelReader(one, MEL).take(40)) for one in (first, second)]
+    made = mel_of(
+        pipeline, lambda maker: blended([open_sound(first), open_sound(second)], 0.25, maker, 0.0), 0.0, 40
+    )
+    parts = [
+        pipeline.network.standardise(MelReader(open_sound(one), MEL).take(40)) for one in (first, second)
+    ]
     assert torch.allclose(made, pipeline.network.restore(0.75 * parts[0] + 0.25 * parts[1]), atol=1e-4)
 
 
@@ -161,7 +171,7 @@ def test_what_cannot_be_is_refused(pipeline: AudioPipeline, choices: dict[str, A
 
 def test_mel_is_read_in_any_pieces_and_silence_follows() -> None:
     old = sound(1.01)
-    reader = MelReader(old, MEL)
+    reader = MelReader(open_sound(old), MEL)
     taken = torch.cat([reader.take(count) for count in (1, 30, 17, 60)], -1)
     whole = to_log_mel(torch.from_numpy(np.pad(old.samples, ((0, 0), (0, 87 * 512 - 44_541)))))
     assert torch.allclose(taken[..., :87], whole, atol=1e-5)

@@ -12,7 +12,16 @@ from ondes.cli.console import complain, playing, say, waiting
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
 from ondes.sidecar import Output, Source, portable_name
-from ondes.tasks.audio_orders import Engine, Order, Sound, blocks_of, describe, exact_encoding, look_at
+from ondes.tasks.audio_orders import (
+    Engine,
+    Order,
+    Sound,
+    blocks_of,
+    describe,
+    exact_encoding,
+    look_at,
+    together,
+)
 from ondes.tasks.audio_record import is_audio_record
 from ondes.tasks.audio_writing import staged, write_blocks
 
@@ -98,7 +107,7 @@ def carry_out(orders: Sequence[Order], folder: Path, engine: Engine, *, sidecar:
     for order in orders:
         _check_place(order, folder, several=len(orders) > 1, sidecar=sidecar)
     pipeline = load_audio(engine)
-    with staged(folder) if len(orders) > 1 else nullcontext(folder) as place:
+    with together(orders), staged(folder) if len(orders) > 1 else nullcontext(folder) as place:
         for order in orders:
             made = run(order, pipeline, place / order.name)
             if sidecar:

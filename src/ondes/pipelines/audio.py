@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +13,18 @@ from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.mel_unet import MelUNet
 from ondes.models.vocoder import Vocoder
-from ondes.pipelines.audio_inputs import Sound, check_memory, checked_length
+from ondes.pipelines.audio_inputs import Sound, checked_length
 from ondes.pipelines.audio_making import Level, checked_loudness, stream_new
-from ondes.pipelines.audio_verbs import Regions, between, each, lengthened, mended, varied
+from ondes.pipelines.audio_model import AudioModel, Regions
+from ondes.pipelines.audio_verbs import between, lengthened, mended, varied
 from ondes.pipelines.audio_windows import Meter, Progress, WindowMaker, frames_of
 from ondes.pipelines.loading import load_with_vocoder
+from ondes.pipelines.playback import heard_frames
 from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.segments import Segment, segments
 
 
-class AudioPipeline(StoredPipeline):
+class AudioPipeline(AudioModel, StoredPipeline):
     """Makes and edits 44.1 kHz stereo: log-mel by diffusion, window after window, and audio by a vocoder.
 
     Everything is made window by window from noise that is a function of the seed and the place, so a piece is the same
@@ -109,43 +111,6 @@ class AudioPipeline(StoredPipeline):
         """Rate of new music."""
         return self.network.spec.sample_rate_hz
 
-    def generate(
-        self,
-        duration_s: float = 10.0,
-        *,
-        n: int = 1,
-        seed: int = 0,
-        progress: Progress | None = None,
-        **choices: Any,
-    ) -> list[Audio]:
-        """New pieces of music.
-
-        Args:
-            duration_s: Length of each, in seconds; to the nearest sample.
-            n: How many pieces.
-            seed: Of the first piece; the next has the next.
-            progress: Called as audio is made, with seconds of all pieces; it may raise to stop.
-            choices: `loudness_lufs` as of `stream`, and those of `maker`.
-
-        Returns:
-            44.1 kHz stereo, `n` pieces.
-
-        Raises:
-            UserError: If a setting cannot be used, or the pieces do not fit into memory.
-        """
-        checked_length(duration_s, "a piece")
-        advice = "use stream and write the blocks to a file"
-        check_memory((n + 1) * duration_s, self.sample_rate_hz, channels=2, copies=1, advice=advice)
-
-        def made(item: int) -> Audio:
-            def tell(done_s: float, _: float) -> None:
-                if progress is not None:
-                    progress(item * duration_s + done_s, n * duration_s)
-
-            return Audio.concatenate(self.stream(duration_s, seed=seed + item, progress=tell, **choices))
-
-        return [made(item) for item in range(n)]
-
     def stream(
         self,
         duration_s: float,
@@ -187,160 +152,78 @@ class AudioPipeline(StoredPipeline):
             meter=Meter(progress, length_s),
         )
 
-    @overload
-    def vary(self, audio: Sound, strength: float = 0.3, **choices: Any) -> Audio: ...
-    @overload
-    def vary(self, audio: list[Sound], strength: float = 0.3, **choices: Any) -> list[Audio]: ...
-    def vary(
+    def stream_vary(
         self,
-        audio: Sound | list[Sound],
+        audio: Sound,
         strength: float = 0.3,
         *,
         seed: int = 0,
         loudness_lufs: float | None = None,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound played again, the same in outline and new in detail.
+    ) -> Iterator[Audio]:
+        """A sound played again, the same in outline and new in detail, in blocks; see `AudioModel.stream_vary`.
 
         Noise is added up to a level and taken away by the model (SDEdit: Meng et al. 2021, arXiv 2108.01073), window by
-        window, so any length is worked on in bounded memory.
-
-        Args:
-            audio: A file, `Audio`, or a pair of array and rate, mono or stereo at any rate; or a list of them.
-            strength: How much is made anew: at 0 the sound comes back as it is, at 1 nothing of it remains.
-            seed: Of the noise; the next sound of a list has the next.
-            loudness_lufs: As of `stream`.
-            progress: Called with seconds made and to be made of each sound; it may raise to stop.
-            choices: As of `maker`.
-
-        Returns:
-            As long as the sound, at its rate and with its channels; a list for a list.
-
-        Raises:
-            UserError: If the sound or a setting cannot be used.
+        window. `choices` are those of `maker`.
         """
-        settings = {"strength": strength, "loudness_lufs": loudness_lufs, "progress": progress}
-        return each(self, varied, audio, seed, choices, **settings)
+        maker = self.maker(seed, **choices)
+        return varied(self, audio, maker, strength=strength, loudness_lufs=loudness_lufs, progress=progress)
 
-    @overload
-    def interpolate(self, first: Sound, second: Sound, *, ratios: None = None, **choices: Any) -> Audio: ...
-    @overload
-    def interpolate(
-        self, first: Sound, second: Sound, *, ratios: Sequence[float], **choices: Any
-    ) -> list[Audio]: ...
-    def interpolate(
+    def stream_interpolate(
         self,
         first: Sound,
         second: Sound,
         *,
         ratio: float = 0.5,
-        ratios: Sequence[float] | None = None,
         strength: float = 0.5,
         method: str = "noise",
         seed: int = 0,
         loudness_lufs: float | None = None,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound that lies between two.
-
-        Args:
-            first: As of `vary`.
-            second: Another.
-            ratio: How far from the first, at 0, to the second, at 1.
-            ratios: Several, which give a walk.
-            strength: How much is made anew: more blends better, and keeps less of both.
-            method: "noise" mixes the spectra and adds the same noise to them; "inversion" follows each sound back to
-                the noise that it would come from, and goes on an arc from one to the other.
-            seed: Of the noise, the same for all ratios.
-            loudness_lufs: As of `stream`.
-            progress: Called with seconds made and to be made of all; it may raise to stop.
-            choices: As of `maker`.
-
-        Returns:
-            As long as the shorter, at the rate of the first; a list where `ratios` are given.
-
-        Raises:
-            UserError: If a sound or a setting cannot be used.
-        """
-        made = between(
+    ) -> Iterator[Audio]:
+        """A sound that lies between two, in blocks; see `AudioModel.interpolate`. `choices` are those of `maker`."""
+        return between(
             self,
             (first, second),
             self.maker(seed, **choices),
-            ratios=[ratio] if ratios is None else list(ratios),
+            ratio=ratio,
             strength=strength,
             method=method,
             loudness_lufs=loudness_lufs,
             progress=progress,
         )
-        return next(made) if ratios is None else list(made)
 
-    @overload
-    def inpaint(self, audio: Sound, regions: Regions, **choices: Any) -> Audio: ...
-    @overload
-    def inpaint(self, audio: list[Sound], regions: Regions, **choices: Any) -> list[Audio]: ...
-    def inpaint(
+    def stream_inpaint(
         self,
-        audio: Sound | list[Sound],
+        audio: Sound,
         regions: Regions,
         *,
         seed: int = 0,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound of which some regions are made anew to fit what is around them; all else stays bit for bit.
+    ) -> Iterator[Audio]:
+        """A sound of which some regions are made anew, in blocks; see `AudioModel.inpaint`.
 
-        What was in a region plays no part. One window holds a region and what is known on both sides; long regions take
-        several. Crossfades, of 192 samples, lie inside the regions.
-
-        Args:
-            audio: As of `vary`.
-            regions: A line such as "12.5-15,1:03-1:07.25", pairs of start and stop in seconds, or `Region`s in samples.
-            seed: Of the noise; the next sound of a list has the next.
-            progress: Called with seconds made and to be made of each sound; it may raise to stop.
-            choices: As of `maker`.
-
-        Returns:
-            As long as the sound, at its rate and with its channels; a list for a list.
-
-        Raises:
-            UserError: If the sound, a region or a setting cannot be used.
+        One window holds a region and what is known on both sides; long regions take several. Crossfades are of 192
+        samples. `choices` are those of `maker`.
         """
-        return each(self, mended, audio, seed, choices, regions=regions, progress=progress)
+        return mended(self, audio, self.maker(seed, **choices), regions=regions, progress=progress)
 
-    @overload
-    def outpaint(self, audio: Sound, **choices: Any) -> Audio: ...
-    @overload
-    def outpaint(self, audio: list[Sound], **choices: Any) -> list[Audio]: ...
-    def outpaint(
+    def stream_outpaint(
         self,
-        audio: Sound | list[Sound],
+        audio: Sound,
         *,
         before_s: float = 0.0,
         after_s: float = 0.0,
         seed: int = 0,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound made longer, at either end; all of it stays bit for bit.
-
-        Args:
-            audio: As of `vary`.
-            before_s: Seconds to add before.
-            after_s: Seconds to add after.
-            seed: Of the noise; the next sound of a list has the next.
-            progress: Called with seconds made and to be made of each sound; it may raise to stop.
-            choices: As of `maker`.
-
-        Returns:
-            The longer sound, at its rate and with its channels; a list for a list.
-
-        Raises:
-            UserError: If the sound or a setting cannot be used, or the result does not fit into memory.
-        """
-        settings = {"before_s": before_s, "after_s": after_s, "progress": progress}
-        return each(self, lengthened, audio, seed, choices, **settings)
+    ) -> Iterator[Audio]:
+        """A sound made longer, in blocks; see `AudioModel.outpaint`. `choices` are those of `maker`."""
+        maker = self.maker(seed, **choices)
+        return lengthened(self, audio, maker, before_s=before_s, after_s=after_s, progress=progress)
 
     def plan(self, frames: int, *, first: int | None = None) -> list[Segment]:
         """Windows in which so many frames are made, each with the end of the one before as context.
@@ -352,7 +235,12 @@ class AudioPipeline(StoredPipeline):
         window, context = (int(self.config[name]) for name in ("window_frames", "context_frames"))
         multiple = int(self.network.multiple)
         return segments(
-            frames, window=window, context=context, first=min(first or window, window), multiple=multiple
+            frames,
+            window=window,
+            context=context,
+            first=min(first or window, window),
+            multiple=multiple,
+            heard=heard_frames,
         )
 
     def join_times_s(self, duration_s: float) -> np.ndarray:

@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ondes.audio import Audio
 from ondes.models.vocoder_joins import Surroundings, surroundings, voiced_between
+from ondes.pipelines.audio_canvas import Canvas
 from ondes.pipelines.audio_rates import exactly, resampled
 from ondes.pipelines.audio_windows import Meter, WindowMaker, mirrored, place_of, windows_between
 from ondes.pipelines.limiter import limited
 from ondes.pipelines.splicing import FADE_SAMPLES, extrapolate, extrapolate_back, splice_region
+from ondes.pipelines.tensor_file import TensorFile
 from ondes.representations.mel import MelSpec, to_log_mel
-from ondes.representations.regions import Region
 from ondes.representations.segments import Segment
 
 HEARD_FRAMES = 64
@@ -27,9 +28,6 @@ HEARD_FRAMES = 64
 
 SEARCHED_FRAMES = 192
 """Frames among which one is sought that begins at a whole sample of the sound's own rate."""
-
-LEAST_CEILING_DB = -1.0
-"""What is made may peak here, or as high as the sound it is put into."""
 
 
 @dataclass(frozen=True)
@@ -39,56 +37,6 @@ class Sizes:
     window_frames: int
     context_frames: int
     multiple: int
-
-
-class Canvas:
-    """A timeline with a sound on it and regions to fill.
-
-    Args:
-        audio: The sound.
-        offset: Sample of the timeline at which it begins.
-        length: Samples of the timeline.
-        regions: In order of time; those that touch are one.
-    """
-
-    def __init__(self, audio: Audio, *, offset: int, length: int, regions: Sequence[Region]) -> None:
-        self.audio, self.offset, self.length = audio, offset, length
-        self.rate_hz, self.channels = audio.sample_rate_hz, audio.channels
-        self.regions = merged(regions)
-        self.patches: list[tuple[int, np.ndarray]] = []
-        """Ends of the regions that are filled: where each begins, and its samples."""
-        self.ceiling_db = self._ceiling_db()
-        """How high what is made may peak."""
-
-    def _ceiling_db(self) -> float:
-        """As high as the sound outside of the regions, and that of a piece of our own at least."""
-        edges = [0, *(edge for region in self.regions for edge in (region.start, region.stop)), self.length]
-        kept = (
-            self.audio.samples[:, max(0, start - self.offset) : max(0, stop - self.offset)]
-            for start, stop in zip(edges[::2], edges[1::2], strict=True)
-        )
-        peak = max(float(np.abs(samples).max(initial=0.0)) for samples in kept)
-        return max(LEAST_CEILING_DB, 20 * math.log10(peak)) if peak else LEAST_CEILING_DB
-
-    def read(self, start: int, stop: int) -> Float32[np.ndarray, "channels samples"]:
-        """The timeline as far as it is known; zeros elsewhere."""
-        out = np.zeros((self.channels, max(0, stop - start)), np.float32)
-        for first, samples in [(self.offset, self.audio.samples), *self.patches]:
-            begin, end = max(start, first), min(stop, first + samples.shape[1])
-            if begin < end:
-                out[:, begin - start : end - start] = samples[:, begin - first : end - first]
-        return out
-
-
-def merged(regions: Sequence[Region]) -> list[Region]:
-    """Regions in order of time, of which none touches another."""
-    found: list[Region] = []
-    for region in sorted(regions):
-        if found and region.start <= found[-1].stop:
-            found[-1] = Region(found[-1].start, max(found[-1].stop, region.stop))
-        else:
-            found.append(region)
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +89,7 @@ def look_around(canvas: Canvas, number: int, *, spec: MelSpec, context_frames: i
     region = canvas.regions[number]
     ratio = canvas.rate_hz / spec.sample_rate_hz
     hop = spec.hop_samples * ratio
-    origin = max(0, region.start - math.ceil(context_frames * hop))
-    if canvas.rate_hz == spec.sample_rate_hz:
-        origin -= origin % spec.hop_samples
+    origin = heard_from(canvas, number, spec=spec, context_frames=context_frames)
     limit = canvas.regions[number + 1].start if number + 1 < len(canvas.regions) else canvas.length
     finish = min(limit, region.stop + math.ceil(context_frames * hop))
     reach = max(FADE_SAMPLES, math.ceil(spec.fft_size * ratio))
@@ -172,6 +118,13 @@ def look_around(canvas: Canvas, number: int, *, spec: MelSpec, context_frames: i
     )
 
 
+def heard_from(canvas: Canvas, number: int, *, spec: MelSpec, context_frames: int) -> int:
+    """First sample of the timeline that the frames before a region are made of."""
+    hop = spec.hop_samples * canvas.rate_hz / spec.sample_rate_hz
+    origin = max(0, canvas.regions[number].start - math.ceil(context_frames * hop))
+    return origin - origin % spec.hop_samples if canvas.rate_hz == spec.sample_rate_hz else origin
+
+
 def _whole_frame(latest: int, hop: float) -> int:
     """A frame up to the latest that begins at a whole sample, or nearly so."""
     latest = max(0, latest)
@@ -197,10 +150,14 @@ def fill(
 
     What was made in a region is known to the next.
     """
-    place = 0
-    reach = 2 * math.ceil(sizes.context_frames * canvas.rate_hz / maker.network.spec.frames_per_second)
+    spec = maker.network.spec
+    place, count = 0, len(canvas.regions)
+    reach = 2 * math.ceil(sizes.context_frames * canvas.rate_hz / spec.frames_per_second)
+    needed = [
+        heard_from(canvas, number, spec=spec, context_frames=sizes.context_frames) for number in range(count)
+    ] + [canvas.length]
     for number, region in enumerate(canvas.regions):
-        yield canvas.read(place, region.start)
+        yield from canvas.blocks(place, region.start, needed=needed[number])
         made: list[np.ndarray] = []
         for block in fill_region(canvas, number, maker, vocoder, sizes, meter):
             made.append(block)
@@ -209,9 +166,9 @@ def fill(
                 del made[0]
             yield block
         tail = np.concatenate(made, axis=1)
-        canvas.patches.append((region.stop - tail.shape[1], tail))
+        canvas.add(region.stop - tail.shape[1], tail)
         place = region.stop
-    yield canvas.read(place, canvas.length)
+    yield from canvas.blocks(place, canvas.length, needed=canvas.length)
 
 
 def fill_region(
@@ -267,7 +224,20 @@ def gap_mel(
         yield from _made(plan, gap, canvas, maker, meter)
     else:
         plan = mirrored(windows_between(gap.end - gap.stop, gap.end, gap.end, **settings), gap.end)
-        yield from reversed(list(_made(plan, gap, canvas, maker, meter)))
+        yield from backwards(_made(plan, gap, canvas, maker, meter))
+
+
+def backwards(pieces: Iterable[Float[Tensor, "2 bands _"]]) -> Iterator[Float[Tensor, "2 bands _"]]:
+    """Pieces from the last to the first; meanwhile they lie in a temporary file.
+
+    Raises:
+        UserError: If there is no room for it.
+    """
+    with TensorFile() as kept:
+        for piece in pieces:
+            kept.add(piece)
+        for number in reversed(range(len(kept))):
+            yield kept.read(number)
 
 
 def _made(

@@ -9,12 +9,9 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from ondes.audio import Audio
+from ondes.pipelines.audio_inputs import SoundSource
 from ondes.representations.mel import MelSpec
 from ondes.representations.mel_stream import stream_log_mel
-
-BLOCK_SAMPLES = 1 << 17
-"""Samples that are worked on at once."""
 
 
 def resampled(
@@ -50,29 +47,23 @@ def exactly(
         yield np.zeros((channels, count), np.float32)
 
 
-def blocks_of(samples: Float32[np.ndarray, "channels time"]) -> Iterator[Float32[np.ndarray, "channels _"]]:
-    """A sound in blocks."""
-    for start in range(0, samples.shape[1], BLOCK_SAMPLES):
-        yield samples[:, start : start + BLOCK_SAMPLES]
-
-
 class MelReader:
     """Reads the log-mel of a sound from its beginning to its end, and silence after it.
 
     Args:
-        audio: The sound, mono or stereo.
+        sound: Mono or stereo.
         spec: The front end; the sound is brought to its rate.
     """
 
-    def __init__(self, audio: Audio, spec: MelSpec) -> None:
+    def __init__(self, sound: SoundSource, spec: MelSpec) -> None:
         self.spec = spec
-        self.pieces = stream_log_mel(self._blocks(audio), spec=spec)
+        self.pieces = stream_log_mel(self._blocks(sound), spec=spec)
         self.held = torch.zeros(2, spec.bands, 0)
 
-    def _blocks(self, audio: Audio) -> Iterator[Float32[np.ndarray, "2 _"]]:
-        stereo = (np.repeat(block, 3 - len(block), axis=0) for block in blocks_of(audio.samples))
+    def _blocks(self, sound: SoundSource) -> Iterator[Float32[np.ndarray, "2 _"]]:
+        stereo = (np.repeat(block, 3 - len(block), axis=0) for block in sound.blocks())
         done = 0
-        for block in resampled(stereo, audio.sample_rate_hz, self.spec.sample_rate_hz):
+        for block in resampled(stereo, sound.sample_rate_hz, self.spec.sample_rate_hz):
             done += block.shape[1]
             yield block
         # Whole hops, and enough of them to be reflected.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,11 @@ from torch import Tensor
 from ondes.audio import Audio
 from ondes.diffusion.sphere import slerp
 from ondes.pipelines.audio_editing import one_side
+from ondes.pipelines.audio_inputs import SoundSource
 from ondes.pipelines.audio_making import Level, cut, levelled, voiced
 from ondes.pipelines.audio_rates import MelReader, exactly, resampled
 from ondes.pipelines.audio_windows import Meter, Place, WindowMaker, frames_of, place_of
+from ondes.pipelines.tensor_file import TensorFile
 from ondes.representations.segments import Segment
 
 Start = Callable[[Place, int], Tensor]
@@ -62,12 +67,12 @@ class Original:
     """Features of a sound, window by window.
 
     Args:
-        audio: The sound.
+        sound: Mono or stereo.
         maker: Whose network standardises them.
     """
 
-    def __init__(self, audio: Audio, maker: WindowMaker) -> None:
-        self.reader = MelReader(audio, maker.network.spec)
+    def __init__(self, sound: SoundSource, maker: WindowMaker) -> None:
+        self.reader = MelReader(sound, maker.network.spec)
         self.network = maker.network
         self.window = torch.zeros(1, 2, maker.network.spec.bands, 0, device=maker.network.device)
 
@@ -78,7 +83,7 @@ class Original:
         return self.window
 
 
-def blended(sounds: Sequence[Audio], ratio: float, maker: WindowMaker, strength: float) -> Start:
+def blended(sounds: Sequence[SoundSource], ratio: float, maker: WindowMaker, strength: float) -> Start:
     """Sounds between which lies a ratio, with one and the same noise."""
     originals = [Original(sound, maker) for sound in sounds]
 
@@ -90,21 +95,59 @@ def blended(sounds: Sequence[Audio], ratio: float, maker: WindowMaker, strength:
     return start
 
 
-def inverted(sounds: Sequence[Audio], ratio: float, maker: WindowMaker, strength: float) -> Start:
+def inverted(sounds: Sequence[SoundSource], ratio: float, maker: WindowMaker, strength: float) -> Start:
     """A point on the arc between those of the path that become the one sound and the other."""
     originals = [Original(sound, maker) for sound in sounds]
+    keep = _inversions.get() or (lambda _, invert: invert())
 
     def start(place: Place, known: int) -> Tensor:
         given = torch.arange(place.frames, device=maker.network.device) < known
-        points = [
-            maker.invert(place, original.next(place.frames, known), given, strength) for original in originals
-        ]
+        points = []
+        for original in originals:
+            window = original.next(place.frames, known)
+
+            def invert(window: Tensor = window) -> Tensor:
+                return maker.invert(place, window, given, strength)
+
+            told = f"{place} {known} {strength} {maker.steps} {maker.scale} {maker.style}"
+            points.append(keep(_digest(told, window), invert).to(window.device))
         return slerp(points[0], points[1], ratio)
 
     return start
 
 
-METHODS: dict[str, Callable[[Sequence[Audio], float, WindowMaker, float], Start]] = {
+@contextmanager
+def inversions_kept() -> Iterator[None]:
+    """Within, no window is inverted twice: a walk asks for the same of every step. They lie in a temporary file."""
+    with TensorFile() as file:
+        numbers: dict[str, int] = {}
+
+        def keep(name: str, invert: Callable[[], Tensor]) -> Tensor:
+            if name not in numbers:
+                made = invert()
+                numbers[name] = file.add(made)
+                return made
+            return file.read(numbers[name])
+
+        token = _inversions.set(keep)
+        try:
+            yield
+        finally:
+            _inversions.reset(token)
+
+
+_inversions: ContextVar[Callable[[str, Callable[[], Tensor]], Tensor] | None] = ContextVar(
+    "_inversions", default=None
+)
+
+
+def _digest(told: str, window: Tensor) -> str:
+    """Of everything that an inversion depends on."""
+    values = window.detach().cpu().contiguous().numpy().tobytes()
+    return hashlib.sha256(told.encode() + values).hexdigest()
+
+
+METHODS: dict[str, Callable[[Sequence[SoundSource], float, WindowMaker, float], Start]] = {
     "noise": blended,
     "inversion": inverted,
 }

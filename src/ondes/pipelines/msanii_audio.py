@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,23 @@ from ondes.errors import UserError
 from ondes.pipelines.audio_inputs import (
     Sound,
     checked_length,
-    checked_ratios,
+    checked_ratio,
     checked_strength,
     take_sound,
 )
 from ondes.pipelines.audio_making import Level, checked_loudness, levelled
+from ondes.pipelines.audio_model import AudioModel, Regions
 from ondes.pipelines.audio_windows import Progress
 from ondes.pipelines.msanii import MsaniiPipeline
-from ondes.representations.regions import Region
 
 log = logging.getLogger(__name__)
 
 SAMPLER = "ddim"
 """The only one."""
 
-Regions = str | Sequence[Region] | Sequence[tuple[float, float]]
 
-
-class MsaniiAudio:
-    """A model of Msanii with the surface of `ondes.pipelines.audio.AudioPipeline`.
+class MsaniiAudio(AudioModel):
+    """A model of Msanii with the verbs of every model of audio.
 
     What Msanii does not have is refused: styles, guidance, temperature, other samplers. Everything is made at once.
 
@@ -68,125 +66,103 @@ class MsaniiAudio:
         """As of the pipeline."""
         return self.pipeline.model_hash
 
-    def generate(
+    def stream(
         self,
-        duration_s: float = 10.0,
+        duration_s: float,
         *,
-        n: int = 1,
         seed: int = 0,
         loudness_lufs: float | None = None,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> list[Audio]:
-        """New pieces of music, as of `AudioPipeline.generate`."""
+    ) -> Iterator[Audio]:
+        """A new piece of music, as one block."""
         settings, wanted = _chosen(choices), checked_loudness(loudness_lufs)
-        length_s = n * checked_length(duration_s, "a piece")
+        length_s = checked_length(duration_s, "a piece")
         told = _seconds(progress, length_s)
-        made = self.pipeline.sample(n, duration_s=duration_s, seed=seed, progress=told, **settings)
-        return [_levelled(audio, wanted) for audio in made]
+        (made,) = self.pipeline.sample(duration_s=length_s, seed=seed, progress=told, **settings)
+        yield _levelled(made, wanted)
 
-    def stream(self, duration_s: float, **choices: Any) -> Iterator[Audio]:
-        """The same as one block."""
-        yield from self.generate(duration_s, **choices)
-
-    def vary(
+    def stream_vary(
         self,
-        audio: Sound | list[Sound],
+        audio: Sound,
         strength: float = 0.3,
         *,
         seed: int = 0,
         loudness_lufs: float | None = None,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound played again, as of `AudioPipeline.vary`."""
+    ) -> Iterator[Audio]:
+        """A sound played again, as one block."""
         settings, wanted = _chosen(choices), checked_loudness(loudness_lufs)
-        share = checked_strength(strength)
+        share, sound = checked_strength(strength), take_sound(audio)
         if share == 1:
             log.warning("a strength of 1: nothing of the sound remains")
+        if share == 0:
+            log.info("a strength of 0: the sound comes back as it is")
+            yield sound
+            return
+        told = _seconds(progress, sound.duration_s)
+        (made,) = self.pipeline.audio_to_audio([sound], strength=share, seed=seed, progress=told, **settings)
+        yield _levelled(made, wanted)
 
-        def one(sound: Audio, seed: int) -> Audio:
-            if share == 0:
-                log.info("a strength of 0: the sound comes back as it is")
-                return sound
-            told = _seconds(progress, sound.duration_s)
-            (made,) = self.pipeline.audio_to_audio(
-                [sound], strength=share, seed=seed, progress=told, **settings
-            )
-            return _levelled(made, wanted)
-
-        return _each(one, audio, seed)
-
-    def interpolate(
+    def stream_interpolate(
         self,
         first: Sound,
         second: Sound,
         *,
         ratio: float = 0.5,
-        ratios: Sequence[float] | None = None,
         strength: float = 0.5,
         method: str = "noise",
         seed: int = 0,
         loudness_lufs: float | None = None,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound that lies between two, as of `AudioPipeline.interpolate`, as long as the shorter."""
+    ) -> Iterator[Audio]:
+        """A sound that lies between two and is as long as the shorter, as one block."""
         if method != "noise":
             raise UserError(
                 f"Msanii has no method {method!r} to interpolate; leave it out, or choose 'noise'"
             )
         settings, wanted = _chosen(choices), checked_loudness(loudness_lufs)
-        places = checked_ratios([ratio] if ratios is None else list(ratios))
+        share = 1 - checked_ratio(ratio)
         one, two = take_sound(first), take_sound(second)
         length_s = min(one.duration_s, two.duration_s)
         one = Audio(one.samples[:, : round(length_s * one.sample_rate_hz)], one.sample_rate_hz)
-        made = []
-        for number, place in enumerate(places):
-            told = _seconds(progress, length_s * len(places), start_s=length_s * number, length_s=length_s)
-            (audio,) = self.pipeline.interpolate(
-                [one], [two], ratio=1 - place, strength=strength, seed=seed, progress=told, **settings
-            )
-            made.append(_levelled(audio, wanted))
-        return made[0] if ratios is None else made
+        told = _seconds(progress, length_s)
+        (made,) = self.pipeline.interpolate(
+            [one], [two], ratio=share, strength=strength, seed=seed, progress=told, **settings
+        )
+        yield _levelled(made, wanted)
 
-    def inpaint(
+    def stream_inpaint(
         self,
-        audio: Sound | list[Sound],
+        audio: Sound,
         regions: Regions,
         *,
         seed: int = 0,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """Regions made anew, as of `AudioPipeline.inpaint`; with `compat` everything is synthesised again."""
-        settings = _chosen(choices)
+    ) -> Iterator[Audio]:
+        """Regions made anew, as one block; with `compat` everything is synthesised again."""
+        settings, sound = _chosen(choices), take_sound(audio)
+        told = _seconds(progress, sound.duration_s)
+        yield from self.pipeline.inpaint([sound], [regions], seed=seed, progress=told, **settings)
 
-        def one(sound: Audio, seed: int) -> Audio:
-            told = _seconds(progress, sound.duration_s)
-            return self.pipeline.inpaint([sound], [regions], seed=seed, progress=told, **settings)[0]
-
-        return _each(one, audio, seed)
-
-    def outpaint(
+    def stream_outpaint(
         self,
-        audio: Sound | list[Sound],
+        audio: Sound,
         *,
         before_s: float = 0.0,
         after_s: float = 0.0,
         seed: int = 0,
         progress: Progress | None = None,
         **choices: Any,
-    ) -> Audio | list[Audio]:
-        """A sound made longer at either end, as of `AudioPipeline.outpaint`; itself unchanged, `compat` or not."""
-        settings = _chosen(choices)
-
-        def one(sound: Audio, seed: int) -> Audio:
-            told = _seconds(progress, before_s + after_s)
-            ends = {"before_s": before_s, "after_s": after_s}
-            return self.pipeline.extend(sound, **ends, seed=seed, progress=told, **settings)
-
-        return _each(one, audio, seed)
+    ) -> Iterator[Audio]:
+        """A sound made longer at either end, as one block; itself unchanged, `compat` or not."""
+        settings, sound = _chosen(choices), take_sound(audio)
+        told = _seconds(progress, before_s + after_s)
+        ends = {"before_s": before_s, "after_s": after_s}
+        yield self.pipeline.extend(sound, **ends, seed=seed, progress=told, **settings)
 
 
 def _chosen(choices: dict[str, Any]) -> dict[str, Any]:
@@ -207,21 +183,11 @@ def _chosen(choices: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in ours}
 
 
-def _seconds(
-    progress: Progress | None, total_s: float, *, start_s: float = 0.0, length_s: float | None = None
-) -> Callable[[float, float], None] | None:
+def _seconds(progress: Progress | None, total_s: float) -> Callable[[float, float], None] | None:
     """Turns work done into seconds of audio made."""
     if progress is None:
         return None
-    own_s = total_s if length_s is None else length_s
-    return lambda done, total: progress(start_s + own_s * done / total, total_s)
-
-
-def _each(verb: Callable[[Audio, int], Audio], audio: Sound | list[Sound], seed: int) -> Audio | list[Audio]:
-    """A verb for a sound or each of a list, which have one seed more each."""
-    if isinstance(audio, list):
-        return [verb(take_sound(sound), seed + item) for item, sound in enumerate(audio)]
-    return verb(take_sound(audio), seed)
+    return lambda done, total: progress(total_s * done / total, total_s)
 
 
 def _levelled(audio: Audio, loudness_lufs: float | None) -> Audio:

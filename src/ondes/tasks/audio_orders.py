@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,17 +83,18 @@ def look_at(path: Path) -> Sound:
     Raises:
         UserError: If it is missing, no audio, damaged, empty, or has more than two channels.
     """
-    from ondes.audio import Audio, encoding_of  # noqa: PLC0415
+    from ondes.audio import encoding_of  # noqa: PLC0415
+    from ondes.sound_files import AudioReader  # noqa: PLC0415
 
-    audio = Audio.read(path)
-    samples = audio.samples.shape[1]
+    file = AudioReader(path)
+    samples = sum(block.shape[1] for block in file.blocks())
     if not samples:
         raise UserError(f"{path} holds no samples; give a file with sound in it")
-    if audio.channels > MOST_CHANNELS:
+    if file.channels > MOST_CHANNELS:
         raise UserError(
-            f"{path} has {audio.channels} channels; mono and stereo can be edited, so mix it down first"
+            f"{path} has {file.channels} channels; mono and stereo can be edited, so mix it down first"
         )
-    return Sound(path, file_sha256(path), audio.sample_rate_hz, audio.channels, samples, encoding_of(path))
+    return Sound(path, file_sha256(path), file.sample_rate_hz, file.channels, samples, encoding_of(path))
 
 
 def exact_encoding(sounds: Sequence[Sound], name: str) -> str | None:
@@ -120,12 +122,19 @@ def past_the_last_seed(first: int, count: int) -> str:
 def blocks_of(
     order: Order, pipeline: AudioMaker, progress: Callable[[float, float], None]
 ) -> Iterator[Audio]:
-    """The music block after block where it is new, and at once where a sound is edited."""
-    if not order.sounds:
-        yield from pipeline.stream(progress=progress, **order.choices)
-        return
-    verb: Callable[..., Audio] = getattr(pipeline, order.verb)
-    yield verb(*(sound.path for sound in order.sounds), progress=progress, **order.choices)
+    """The music block after block as it is made."""
+    name = f"stream_{order.verb}" if order.sounds else "stream"
+    verb: Callable[..., Iterator[Audio]] = getattr(pipeline, name)
+    yield from verb(*(sound.path for sound in order.sounds), progress=progress, **order.choices)
+
+
+def together(orders: Sequence[Order]) -> AbstractContextManager[None]:
+    """Within, several orders share what they have in common: the steps of a walk the inversions of its two ends."""
+    if not any(order.choices.get("method") == "inversion" for order in orders):
+        return nullcontext()
+    from ondes.pipelines.audio_variation import inversions_kept  # noqa: PLC0415
+
+    return inversions_kept()
 
 
 def describe(

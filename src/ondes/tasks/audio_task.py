@@ -18,6 +18,7 @@ from ondes.tasks.audio_orders import (
     exact_encoding,
     look_at,
     seeds,
+    together,
 )
 from ondes.tasks.audio_writing import write_blocks
 from ondes.tasks.bench import Workbench
@@ -95,7 +96,7 @@ class AudioTask(Task):
             engine = Engine(self.model, self.vocoder, bench.shelf.threads)
             orders = self.orders(sounds, stem)
             total = len(orders)
-            with at_work(self, sources, bench, pipeline) as progress:
+            with at_work(self, sources, bench, pipeline) as progress, together(orders):
                 for number, order in enumerate(orders):
 
                     def share(done_s: float, each_s: float, number: int = number) -> None:
