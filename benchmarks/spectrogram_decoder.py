@@ -11,8 +11,10 @@ is fair with one thread on a machine that is busy with other things.
 
 Encodings are normal noise, of 2048 tokens of which the first `--tokens` are valid, and of 256 frames of context;
 weights are new ones, or those of a folder given by `--weights`. Keys and values of cross-attention, which we make once
-a segment, are a row of their own. Bfloat16 is left out where the processor has no products of it. Peak memory is that
-of a fresh process that loads all three networks and runs both encoders and a guided step.
+a segment, are a row of their own. `--engines onnxruntime openvino` adds the graph of a step that `ondes export` writes:
+as it is, and with weights of unsigned 8 bits, a scale a channel. Bfloat16 is left out where the processor has no
+products of it. Peak memory is that of a fresh process that loads all three networks and runs both encoders and a guided
+step.
 """
 
 from __future__ import annotations
@@ -29,11 +31,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from alternating import in_turns
 from safetensors.torch import load_file, save_file
 
+from ondes.checkpoints.spectrogram_graphs import MemoryGraph, decoder_graph, write_graph
 from ondes.models.int8_linear import multiplies_int8, quantise_linears, relative_error
 from ondes.models.spectrogram_diffusion import ContextEncoder, FilmDecoder, NotesEncoder
 from ondes.pipelines.loading import cpu_multiplies_bfloat16
@@ -126,6 +131,12 @@ def compare(options: argparse.Namespace) -> None:
             theirs.ask(f"save {answer}")
             wanted[tokens] = load_file(answer)["noise"]
         things, errors = _ours(decoder, inputs, wanted)
+        for engine in options.engines:
+            for name, step in ENGINES[engine](
+                decoder, inputs, min(wanted), Path(folder), options.threads
+            ).items():
+                things[name] = step
+                errors[name] = relative_error(step(), wanted[min(wanted)])
         things["diffusers, float32"] = lambda: theirs.ask(str(options.tokens[0]))
         clock = (lambda: time.process_time() + theirs.cpu_s) if options.cpu_time else time.perf_counter
         timings = in_turns(things, repetitions=options.repetitions, clock=clock)
@@ -199,6 +210,73 @@ def _step(
             return network.memory(encodings, mask)
 
     return step, memorise
+
+
+def _graph_inputs(
+    decoder: FilmDecoder, inputs: dict[str, torch.Tensor], tokens: int
+) -> dict[str, np.ndarray]:
+    """What the decoder's graph takes, without padding."""
+    encodings = torch.cat([inputs["notes"][:, :tokens], inputs["context"]], 1)
+    keys, values = MemoryGraph(decoder)(encodings)
+    heard = torch.ones(encodings.shape[:2], dtype=torch.bool)
+    given = {"noisy": inputs["noisy"], "time": inputs["time"], "keys": keys, "values": values, "mask": heard}
+    return {name: value.numpy() for name, value in given.items()}
+
+
+def _decoder_file(decoder: FilmDecoder, folder: Path) -> Path:
+    file = folder / "decoder.onnx"
+    if not file.exists():
+        with torch.inference_mode(mode=False):  # tracing wants weights that remember what was done to them
+            copied = copy.deepcopy(decoder)
+            write_graph(decoder_graph(copied), file)
+    return file
+
+
+def _onnxruntime(
+    decoder: FilmDecoder, inputs: dict[str, torch.Tensor], tokens: int, folder: Path, threads: int
+) -> dict[str, Callable[[], torch.Tensor]]:
+    import onnxruntime  # noqa: PLC0415
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
+
+    exact, whole = _decoder_file(decoder, folder), folder / "decoder_8.onnx"
+    quantize_dynamic(
+        exact, whole, weight_type=QuantType.QUInt8, per_channel=True, op_types_to_quantize=["MatMul"]
+    )
+    given = _graph_inputs(decoder, inputs, tokens)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+
+    def step(file: Path) -> Callable[[], torch.Tensor]:
+        session = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
+        return lambda: torch.from_numpy(session.run(None, given)[0])
+
+    return {
+        f"onnxruntime, float32, {tokens} tokens": step(exact),
+        f"onnxruntime, 8-bit weights, {tokens} tokens": step(whole),
+    }
+
+
+def _openvino(
+    decoder: FilmDecoder, inputs: dict[str, torch.Tensor], tokens: int, folder: Path, threads: int
+) -> dict[str, Callable[[], torch.Tensor]]:
+    import openvino  # noqa: PLC0415
+
+    given = _graph_inputs(decoder, inputs, tokens)
+    things = {}
+    for name, file in (("float32", "decoder.onnx"), ("8-bit weights", "decoder_8.onnx")):
+        if not (folder / file).exists():
+            continue
+        settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+        request = openvino.compile_model(folder / file, "CPU", settings).create_infer_request()
+
+        def step(request: Any = request) -> torch.Tensor:
+            return torch.from_numpy(request.infer(given)[0].copy())
+
+        things[f"openvino, {name}, {tokens} tokens"] = step
+    return things
+
+
+ENGINES = {"onnxruntime": _onnxruntime, "openvino": _openvino}
 
 
 def _memory(options: argparse.Namespace) -> str:
@@ -283,6 +361,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, nargs="+", default=[500, 2048], help="valid tokens of 2048")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument(
+        "--engines", nargs="*", choices=list(ENGINES), default=[], help="other engines, onnxruntime first"
+    )
     parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--memory-probe", action="store_true", help=argparse.SUPPRESS)

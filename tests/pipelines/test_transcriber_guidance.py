@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from ondes.audio import Audio
+from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
+from ondes.diffusion.predictions import Prediction, from_noise
 from ondes.errors import UserError
 from ondes.models.mel_transcriber import MelTranscriber, roll_log_likelihood
+from ondes.models.spectrogram_layers import Memory
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_judge import judge_notes
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
@@ -91,6 +94,25 @@ def test_scale_0_changes_nothing_and_what_cannot_be_steered_is_refused(transcrib
     assert np.array_equal(silent, pipeline.log_mel(SHORT))
     with pytest.raises(UserError, match="transcriber scale of -1"):
         pipeline.log_mel(SHORT, transcriber=transcriber, transcriber_scale=-1.0)
-    pipeline.register_modules(scheduler=make_spectrogram_scheduler("dpm++", prediction_type="v_prediction"))
-    with pytest.raises(UserError, match="predicts 'v_prediction'"):
-        pipeline.log_mel(SHORT, transcriber=transcriber)
+
+
+@pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
+def test_a_model_that_says_the_same_in_other_words_is_steered_alike(
+    prediction: Prediction, transcriber: MelTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices: dict[str, Any] = {"transcriber": transcriber, "sampler": "ddim", "guidance_interval": (0, 0.9)}
+    wanted = tiny_pipeline().log_mel(SONG, **choices)
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(scheduler=make_spectrogram_scheduler("ddim", prediction_type=prediction))
+    plain = pipeline.decoder.forward
+
+    def other_words(noisy: Tensor, time: Tensor, memory: Memory) -> Tensor:
+        said = from_noise(
+            lambda noisy, time: plain(noisy, time, memory),
+            shares=lambda time: alpha_sigma(cosine_log_snr(time)),
+            prediction=prediction,
+        )
+        return said(noisy, time)
+
+    monkeypatch.setattr(pipeline.decoder, "forward", other_words)
+    assert np.abs(pipeline.log_mel(SONG, **choices) - wanted).max() < 0.01

@@ -101,6 +101,15 @@ def test_target_and_context_are_the_frames_from_and_before_the_start(
     assert without.context.shape == (0, BANDS)
 
 
+def test_shorter_segments_have_shorter_contexts() -> None:
+    segment = cut_segment(CountingSong(600), 100, WindowCodec(), with_context=True, most_frames=64)
+    assert frame_numbers(segment.target) == list(range(100, 164))
+    assert frame_numbers(segment.context) == list(range(36, 100))
+    batch = segments(CountingSongs(600), most_frames=64).at(0)
+    assert batch.target.shape == batch.context.shape == (3, 64, BANDS)
+    assert batch.tokens[:, 1].max() <= 64
+
+
 def test_a_window_with_too_many_tokens_is_halved_until_they_fit() -> None:
     segment = cut_segment(CountingSong(600), 10, WindowCodec(), with_context=True, limit=100)
     assert segment.tokens[:2].tolist() == [10, 64]

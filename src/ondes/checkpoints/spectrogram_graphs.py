@@ -31,6 +31,9 @@ SETTINGS = "graphs.json"
 OPSET = 18
 """Of the ONNX operators: those that all engines of the last years know."""
 
+EXAMPLE = (2, 5, 7)
+"""Examples, tokens and keys of the inputs that graphs are traced with."""
+
 EXTRA = "pip install 'ondes[export]'"
 
 
@@ -84,13 +87,8 @@ class Graph:
 def graphs_of(parts: SpectrogramParts) -> list[Graph]:
     """The graphs of a model; that of the context encoder only where it has one."""
     decoder, width = parts.decoder, int(parts.decoder.config["d_model"])
-    bands, frames = (int(parts.decoder.config[name]) for name in ("input_dims", "targets_length"))
-    layers, heads, channels = (
-        int(parts.decoder.config[name]) for name in ("num_layers", "num_heads", "d_kv")
-    )
-    batch, tokens, keys = 2, 5, 7
-    heard = torch.ones(batch, keys, dtype=torch.bool)
-    heard[0, 4:] = False
+    batch, tokens, keys = EXAMPLE
+    bands, heard = int(decoder.config["input_dims"]), heard_example()
     graphs = [
         Graph(
             NOTES,
@@ -106,25 +104,7 @@ def graphs_of(parts: SpectrogramParts) -> list[Graph]:
             {"encodings": {0: "batch", 1: "keys"}},
             ("keys", "values"),
         ),
-        Graph(
-            DECODER,
-            DecoderGraph(decoder),
-            {
-                "noisy": torch.zeros(batch, frames, bands),
-                "time": torch.tensor([0.3, 0.6]),
-                "keys": torch.zeros(layers, batch, heads, keys, channels),
-                "values": torch.zeros(layers, batch, heads, keys, channels),
-                "mask": heard,
-            },
-            {
-                "noisy": {0: "batch"},
-                "time": {0: "batch"},
-                "keys": {1: "batch", 3: "keys"},
-                "values": {1: "batch", 3: "keys"},
-                "mask": {0: "batch", 1: "keys"},
-            },
-            ("answer",),
-        ),
+        decoder_graph(decoder),
     ]
     if parts.continuous_encoder is not None:
         context = Graph(
@@ -138,6 +118,40 @@ def graphs_of(parts: SpectrogramParts) -> list[Graph]:
     return graphs
 
 
+def heard_example() -> Tensor:
+    """A mask (batch, keys) of which the first example hears less."""
+    batch, _, keys = EXAMPLE
+    heard = torch.ones(batch, keys, dtype=torch.bool)
+    heard[0, 4:] = False
+    return heard
+
+
+def decoder_graph(decoder: FilmDecoder) -> Graph:
+    """The graph of a step of the decoder."""
+    names = ("input_dims", "targets_length", "num_layers", "num_heads", "d_kv")
+    bands, frames, layers, heads, channels = (int(decoder.config[name]) for name in names)
+    batch, _, keys = EXAMPLE
+    return Graph(
+        DECODER,
+        DecoderGraph(decoder),
+        {
+            "noisy": torch.zeros(batch, frames, bands),
+            "time": torch.tensor([0.3, 0.6]),
+            "keys": torch.zeros(layers, batch, heads, keys, channels),
+            "values": torch.zeros(layers, batch, heads, keys, channels),
+            "mask": heard_example(),
+        },
+        {
+            "noisy": {0: "batch"},
+            "time": {0: "batch"},
+            "keys": {1: "batch", 3: "keys"},
+            "values": {1: "batch", 3: "keys"},
+            "mask": {0: "batch", 1: "keys"},
+        },
+        ("answer",),
+    )
+
+
 def write_onnx(parts: SpectrogramParts, folder: Path) -> None:
     """Write a model as ONNX files: `notes_encoder`, `continuous_encoder`, `memory` and `decoder`, and `graphs.json`.
 
@@ -148,7 +162,7 @@ def write_onnx(parts: SpectrogramParts, folder: Path) -> None:
     with folder_written_whole(folder) as beside:
         beside.mkdir(exist_ok=True)
         for graph in graphs_of(parts):
-            _write_graph(graph, beside / f"{graph.name}.onnx")
+            write_graph(graph, beside / f"{graph.name}.onnx")
         _write_settings(parts, beside)
 
 
@@ -164,7 +178,7 @@ def write_openvino(parts: SpectrogramParts, folder: Path) -> None:
         beside.mkdir(exist_ok=True)
         for graph in graphs_of(parts):
             onnx = beside / f"{graph.name}.onnx"
-            _write_graph(graph, onnx)
+            write_graph(graph, onnx)
             # Single precision is kept: what the networks answer shall not change.
             openvino.save_model(
                 openvino.convert_model(onnx), onnx.with_suffix(".xml"), compress_to_fp16=False
@@ -195,7 +209,7 @@ def _write_settings(parts: SpectrogramParts, folder: Path) -> None:
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
 
-def _write_graph(graph: Graph, file: Path) -> None:
+def write_graph(graph: Graph, file: Path) -> None:
     """Trace a network, and write it with its weights in one file."""
     with torch.no_grad(), quiet_export():
         torch.onnx.export(

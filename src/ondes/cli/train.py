@@ -19,6 +19,7 @@ TASKS = {
     "compose-continuous": "Train a composer of continuous features, to compare with.",
     "compose-dmc": "Train Diffusion-Music-Composer as published: noise to piano notes.",
     "spectrogram-diffusion": "Train a system of Spectrogram Diffusion: notes to mel spectrograms at 16 kHz.",
+    "transcriber": "Train a transcriber that can guide Spectrogram Diffusion: mel spectrograms to notes.",
 }
 """What can be trained, and what its help says."""
 

@@ -13,12 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ondes.diffusion.guidance import Denoiser
+from ondes.diffusion.predictions import Shares, wide
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
 """Maps estimates of the data (batch, ...) and noise levels (batch,) to log p(what is wanted | estimate) (batch,)."""
-
-Shares = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Maps noise levels (batch,) to the shares alpha of data and sigma of noise in the noisy example, each (batch,)."""
 
 
 def guide_by_likelihood(
@@ -49,7 +47,7 @@ def guide_by_likelihood(
         return denoiser
 
     def denoise(noisy: Tensor, level: Tensor) -> Tensor:
-        alpha, sigma = (_wide(share, noisy) for share in shares(level))
+        alpha, sigma = (wide(share, noisy) for share in shares(level))
         with torch.enable_grad():
             place = noisy.detach().requires_grad_()
             with torch.set_grad_enabled(through_network):
@@ -65,8 +63,4 @@ def guide_by_likelihood(
 
 
 def _length(values: Float[Tensor, "batch ..."]) -> Tensor:
-    return _wide(values.flatten(1).norm(dim=1), values)
-
-
-def _wide(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *[1] * (like.ndim - 1)).to(like.dtype)
+    return wide(values.flatten(1).norm(dim=1), values)

@@ -273,7 +273,7 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
         notes = self._notes(score)
         pieces = [piece for _, piece, _ in self._stream_mels([notes], report=lambda _: None, **choices)]
         if not pieces:
-            return np.full((song_frames(notes), self.network.bands), self._feature_range[0], np.float32)
+            return np.full((song_frames(notes), self.network.bands), self.feature_range[0], np.float32)
         return torch.cat(pieces).numpy()
 
     def _notes(self, score: Any) -> Notes:
@@ -352,12 +352,11 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
             return None
         lead = int(self.config["lead_frames"])
         windows = [(notes, stretch.start_frame - lead) for notes, stretch in made]
-        return judge_notes(
-            transcriber, windows, frames=self.network.frames, feature_range=self._feature_range
-        )
+        return judge_notes(transcriber, windows, frames=self.network.frames, feature_range=self.feature_range)
 
     @property
-    def _feature_range(self) -> tuple[float, float]:
+    def feature_range(self) -> tuple[float, float]:
+        """Log-mels that are -1 and 1 to the networks."""
         low, high = self.config["feature_range"]
         return float(low), float(high)
 
@@ -367,7 +366,7 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
         frames = features[stretch.known + lead * first : stretch.known + stretch.kept + lead * last]
         missing = lead * last - max(0, min(lead, len(features) - stretch.known - stretch.kept)) * last
         frames = torch.cat([frames, *[features[-1:]] * missing])
-        return from_scaled(frames, feature_range=self._feature_range).cpu()
+        return from_scaled(frames, feature_range=self.feature_range).cpu()
 
     def _plan(self, notes: Notes, network: SegmentNetwork, mode: str) -> list[Stretch]:
         """The stretches of a song; none where there are no notes."""

@@ -142,10 +142,6 @@ def choose_sampling(
         raise UserError(
             f"{visits} visits of each step: 1 is allowed, and more with a sampler that has no memory, as 'ddim'"
         )
-    if transcriber is not None and prediction != "epsilon":
-        raise UserError(
-            f"this model predicts {prediction!r}: a transcriber steers those that predict noise; leave it out"
-        )
     return Sampling(
         seed,
         steps,

@@ -16,6 +16,7 @@ from ondes.diffusion.guidance import Denoiser, guide_pairs, within
 from ondes.diffusion.inpainting import inpaint_steps
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.diffusion.noise import position_noise, position_seed
+from ondes.diffusion.predictions import as_noise, from_noise
 from ondes.diffusion.sampling import kept
 from ondes.diffusion.timesteps import denoise_steps
 from ondes.errors import UserError, nearest
@@ -181,14 +182,7 @@ def sample_stretches(
             memory = network.encode([s.tokens for s in stretches], contexts if use_context else None)
         denoiser = _guided(network, memory, sampling)
         if judge is not None:
-            denoiser = guide_by_likelihood(
-                denoiser,
-                judge,
-                shares=lambda time: alpha_sigma(cosine_log_snr(time)),
-                scale=sampling.transcriber_scale,
-                through_network=False,
-                most=MOST_STEERED,
-            )
+            denoiser = _steered(denoiser, judge, sampling)
         if any(s.known for s in stretches):
             values, known = _known(noise, stretches, histories)
             steps = inpaint_steps(denoiser, noise, values, known, visits=sampling.visits, **choices)
@@ -223,6 +217,27 @@ def _guided(network: SegmentNetwork, memory: Memory, sampling: Sampling) -> Deno
     if sampling.guidance_interval is None:
         return guided
     return within(guided, plain, interval=sampling.guidance_interval)
+
+
+def _steered(denoiser: Denoiser, judge: LogLikelihood, sampling: Sampling) -> Denoiser:
+    """The denoiser that also goes where a judge wants it, whatever it predicts."""
+
+    def shares(time: Tensor) -> tuple[Tensor, Tensor]:
+        return alpha_sigma(cosine_log_snr(time))
+
+    place: dict[str, Any] = {
+        "shares": shares,
+        "prediction": sampling.scheduler().config.get("prediction_type", "epsilon"),
+    }
+    guided = guide_by_likelihood(
+        as_noise(denoiser, **place),
+        judge,
+        shares=shares,
+        scale=sampling.transcriber_scale,
+        through_network=False,
+        most=MOST_STEERED,
+    )
+    return from_noise(guided, **place)
 
 
 def _known(noise: Tensor, stretches: Sequence[Stretch], histories: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,7 @@ TASKS = {
     "compose-continuous": ("ondes.training.composer_continuous", "ContinuousTraining", "NoteWindows"),
     "compose-dmc": ("ondes.training.dmc", "DmcTraining", "TripleData"),
     "spectrogram-diffusion": ("ondes.training.spectrogram_system", "SpectrogramTraining", "SpectrogramData"),
+    "transcriber": ("ondes.training.transcriber", "TranscriberTraining", "TranscriberData"),
 }
 """Where the training module and the data module of each task are."""
 

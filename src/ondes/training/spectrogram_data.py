@@ -16,7 +16,7 @@ from ondes.datasets.readers import read_recordings
 from ondes.datasets.recordings import Rejections
 from ondes.errors import UserError
 from ondes.representations.events import CodecSettings, make_codec
-from ondes.training.spectrogram_segments import MOST_TOKENS, RandomSegments, SegmentBatch
+from ondes.training.spectrogram_segments import MOST_TOKENS, SEGMENT_FRAMES, RandomSegments, SegmentBatch
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ class SpectrogramData(lightning.LightningDataModule):
         batch_size: Segments in a batch of one process.
         midi_output_size: Width that tokens are padded to; as wide as the widest of a batch if null. A segment with more
             tokens is made shorter, never cut.
-        with_context: Whether the 256 frames before a segment are given.
+        with_context: Whether the frames before a segment are given, as many as it has.
+        segment_frames: Frames of 20 ms in a segment, as the model's.
         sampling_temperature: A data set counts as its size to this power.
         codec: Of the tokens: its name, or a mapping of `name` and its settings (see `CodecSettings`).
         musicnet_path: Folder of MusicNet.
@@ -56,6 +57,7 @@ class SpectrogramData(lightning.LightningDataModule):
         batch_size: int,
         midi_output_size: int | None = None,
         with_context: bool = False,
+        segment_frames: int = SEGMENT_FRAMES,
         sampling_temperature: float = 0.3,
         codec: CodecSettings = "mt3",
         musicnet_path: Path | None = None,
@@ -74,6 +76,8 @@ class SpectrogramData(lightning.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise UserError(f"data.init_args.batch_size is {batch_size}; give 1 or more")
+        if segment_frames < 1:
+            raise UserError(f"data.init_args.segment_frames is {segment_frames}; give 1 or more")
         self.save_hyperparameters()
         self.codec = make_codec(codec)
         self.training: list[CachedSongs] = []
@@ -152,7 +156,12 @@ class SpectrogramData(lightning.LightningDataModule):
         log.info("%d data sets, %.1f hours to train on", len(self.training), hours)
 
     def _segments(self, sets: list[CachedSongs], **place: int) -> RandomSegments:
-        names = {"batch": "batch_size", "tokens": "midi_output_size", "temperature": "sampling_temperature"}
+        names = {
+            "batch": "batch_size",
+            "tokens": "midi_output_size",
+            "temperature": "sampling_temperature",
+            "most_frames": "segment_frames",
+        }
         settings = {name: self.hparams[option] for name, option in names.items()}
         return RandomSegments(
             sets, self.codec, with_context=self.hparams["with_context"], **settings, **place

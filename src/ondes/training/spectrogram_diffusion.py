@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from ondes.diffusion.flow import stratified
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.diffusion.noise import position_seed
+from ondes.diffusion.predictions import Prediction
+from ondes.errors import UserError
 from ondes.models.spectrogram_diffusion import ContextEncoder, FilmDecoder, NotesEncoder
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
-from ondes.representations.events import CodecSettings, make_codec
+from ondes.representations.events import CodecSettings, EventCodec, make_codec
+from ondes.representations.note_events import STEPS_PER_FRAME
 from ondes.training.spectrogram_segments import MOST_TOKENS, SEGMENT_FRAMES, SegmentBatch
 from ondes.training.spectrogram_system import Optimiser, SpectrogramTraining, masked_mean
 
-Prediction = Literal["epsilon", "sample", "v_prediction"]
 Distance = Literal["l1", "l2"]
 
 BANDS = 128
@@ -117,6 +119,27 @@ def diffusion_loss(
     return masked_mean(difference.abs() if distance == "l1" else difference.square(), batch.target_mask)
 
 
+@torch.no_grad()
+def align_shifts(encoder: NotesEncoder, decoder: FilmDecoder, codec: EventCodec) -> None:
+    """Let the embeddings of shifts begin as the positions, in the decoder, of the frames that they name.
+
+    Which frame a shift means is otherwise learned shift by shift. Between two frames the embedding lies halfway, and
+    all have the mean square of the others.
+
+    Raises:
+        UserError: If the codec has no shifts from the beginning of a segment.
+    """
+    layout = getattr(codec, "layout", None)
+    if layout is None:
+        raise UserError(f"shifts_as_positions is for the codec 'mt3'; leave it out for {codec.name!r}")
+    positions = decoder.position_encoding.weight
+    steps = torch.arange(min(STEPS_PER_FRAME * len(positions), layout.shifts))
+    before, after = steps // STEPS_PER_FRAME, -(-steps // STEPS_PER_FRAME)
+    between = (positions[before] + positions[after.clamp(max=len(positions) - 1)]) / 2
+    unit = between / between.square().mean(1, keepdim=True).sqrt()
+    encoder.token_embedder.weight[layout.offset : layout.offset + len(steps)] = unit
+
+
 def to_sample(noisy: Tensor, answer: Tensor, alpha: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
     """The data that an answer points at, clipped to the range of the features."""
     if prediction == "epsilon":
@@ -137,8 +160,12 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
         num_layers: Layers of each encoder and of the decoder.
         dropout: Share of channels dropped in training.
         with_context: Whether there is a context encoder.
+        segment_frames: Frames of 20 ms that are made at once, and of context; the published systems have 256. Fewer
+            are learned sooner, since there are fewer times to tell apart.
         codec: Of the tokens: its name, or a mapping of `name` and its settings (see `CodecSettings`).
         max_input_length: Rows of the table of token positions.
+        shifts_as_positions: Whether the embeddings of tokens of time begin as the positions of the frames they name
+            (`align_shifts`), which a short run could not learn.
         cfg_dropout: Share of examples trained without notes and context, for classifier-free guidance.
         prediction: What the network answers with: "epsilon", "sample" or "v_prediction".
         distance: "l1" or "l2".
@@ -158,8 +185,10 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
         num_layers: int = 8,
         dropout: float = 0.1,
         with_context: bool = False,
+        segment_frames: int = SEGMENT_FRAMES,
         codec: CodecSettings = "mt3",
         max_input_length: int = MOST_TOKENS,
+        shifts_as_positions: bool = False,
         cfg_dropout: float = 0.1,
         prediction: Prediction = "epsilon",
         distance: Distance = "l1",
@@ -177,21 +206,24 @@ class SpectrogramDiffusionTraining(SpectrogramTraining):
             "d_kv": head_dim,
             "d_ff": dim_feedforward,
         }
-        frames = {"input_dims": BANDS, "targets_context_length": SEGMENT_FRAMES, "terminal_relative": True}
+        frames = {"input_dims": BANDS, "targets_context_length": segment_frames, "terminal_relative": True}
         tokens_of = make_codec(codec)
         tokens = {"max_length": max_input_length, "vocab_size": tokens_of.vocabulary_size}
         network = DiffusionNetworks(
             NotesEncoder(**tokens, **sizes),
             ContextEncoder(**frames, **sizes) if with_context else None,
-            FilmDecoder(input_dims=BANDS, targets_length=SEGMENT_FRAMES, **sizes),
+            FilmDecoder(input_dims=BANDS, targets_length=segment_frames, **sizes),
             codec=tokens_of.to_config(),
             prediction=prediction,
         )
+        if shifts_as_positions:
+            align_shifts(network.notes_encoder, network.decoder, tokens_of)
         super().__init__(
             network,
             codec=codec,
             with_context=with_context,
             most_tokens=max_input_length,
+            segment_frames=segment_frames,
             learning_rate=learning_rate,
             optimiser=optimizer,
             warm_up_steps=warm_up_steps,

@@ -102,10 +102,10 @@ class SegmentBatch(NamedTuple):
     Attributes:
         tokens: (batch, tokens).
         token_mask: (batch, tokens).
-        target: Scaled log-mel (batch, 256, bands), padded with silence.
-        target_mask: (batch, 256).
-        context: Scaled log-mel (batch, 256, bands) of what comes before.
-        context_mask: (batch, 256).
+        target: Scaled log-mel (batch, frames, bands), padded with silence.
+        target_mask: (batch, frames).
+        context: Scaled log-mel (batch, frames, bands) of what comes before.
+        context_mask: (batch, frames).
         number: Of the batch, over all processes: noise is a function of it.
     """
 
@@ -143,24 +143,43 @@ def tokens_that_fit(
 
 
 def cut_segment(
-    song: Song, start: int, codec: WindowCodec, *, with_context: bool, limit: int = MOST_TOKENS
+    song: Song,
+    start: int,
+    codec: WindowCodec,
+    *,
+    with_context: bool,
+    limit: int = MOST_TOKENS,
+    most_frames: int = SEGMENT_FRAMES,
 ) -> Segment:
     """The segment of a song whose target begins at a frame.
+
+    Args:
+        song: Where it is cut from.
+        start: First frame of the target.
+        codec: Makes the tokens.
+        with_context: Whether what comes before is given.
+        limit: Tokens that it may have.
+        most_frames: Of the target, and of the context.
 
     Raises:
         OverfullError: If that frame alone has more tokens than the limit.
     """
     log_mel = song.log_mel
-    frames = min(SEGMENT_FRAMES, len(log_mel) - start)
+    frames = min(most_frames, len(log_mel) - start)
     tokens, frames = tokens_that_fit(codec, song.notes, start=start, frames=frames, limit=limit)
-    before = max(start - SEGMENT_FRAMES, 0) if with_context else start
+    before = max(start - most_frames, 0) if with_context else start
     piece = torch.from_numpy(np.array(log_mel[before : start + frames], dtype=np.float32))
     scaled = to_scaled(piece)
     return Segment(tokens, scaled[start - before :], scaled[: start - before])
 
 
 def collate_segments(
-    segments: Sequence[Segment], *, tokens: int | None, pad_id: int, number: int = 0
+    segments: Sequence[Segment],
+    *,
+    tokens: int | None,
+    pad_id: int,
+    number: int = 0,
+    most_frames: int = SEGMENT_FRAMES,
 ) -> SegmentBatch:
     """Segments side by side.
 
@@ -169,11 +188,12 @@ def collate_segments(
         tokens: Width to pad the tokens to; as wide as the widest if missing.
         pad_id: What to pad with.
         number: Of the batch.
+        most_frames: What targets and contexts are padded to.
     """
     width = max(len(segment.tokens) for segment in segments) if tokens is None else tokens
     rows = [torch.from_numpy(np.asarray(segment.tokens, dtype=np.int64)) for segment in segments]
-    target, target_mask = _padded([segment.target for segment in segments], SEGMENT_FRAMES, SILENCE)
-    context, context_mask = _padded([segment.context for segment in segments], SEGMENT_FRAMES, SILENCE)
+    target, target_mask = _padded([segment.target for segment in segments], most_frames, SILENCE)
+    context, context_mask = _padded([segment.context for segment in segments], most_frames, SILENCE)
     padded, token_mask = _padded(rows, width, pad_id)
     return SegmentBatch(padded, token_mask, target, target_mask, context, context_mask, torch.tensor(number))
 
@@ -212,6 +232,7 @@ class RandomSegments(IterableDataset[SegmentBatch]):
         with_context: Whether what comes before is given.
         tokens: Width to pad the tokens to; as wide as the widest of a batch if missing. A segment with more is made
             shorter.
+        most_frames: Of a target, and of a context; 256 are official.
         temperature: Of the mixture of the data sets, see `mixing_weights`.
         seed: Of the whole run.
         first: Number of the first batch of this process.
@@ -227,6 +248,7 @@ class RandomSegments(IterableDataset[SegmentBatch]):
         batch: int,
         with_context: bool,
         tokens: int | None = None,
+        most_frames: int = SEGMENT_FRAMES,
         temperature: float = 0.3,
         seed: int = 0,
         first: int = 0,
@@ -237,6 +259,7 @@ class RandomSegments(IterableDataset[SegmentBatch]):
         self.chances = song_chances(sizes, temperature)
         self.places = [(songs, index) for songs in sets for index in range(len(songs.frames))]
         self.codec, self.batch, self.with_context, self.tokens = codec, batch, with_context, tokens
+        self.most_frames = most_frames
         self.seed, self.first, self.rank, self.processes = seed, first, rank, processes
 
     def __iter__(self) -> Iterator[SegmentBatch]:
@@ -255,18 +278,20 @@ class RandomSegments(IterableDataset[SegmentBatch]):
             self._segment(int(place), rng)
             for place in rng.choice(len(self.places), size=self.batch, p=self.chances)
         ]
-        return collate_segments(segments, tokens=self.tokens, pad_id=self.codec.pad_id, number=number)
+        shape = {"tokens": self.tokens, "most_frames": self.most_frames}
+        return collate_segments(segments, pad_id=self.codec.pad_id, number=number, **shape)
 
     def _segment(self, place: int, rng: np.random.Generator) -> Segment:
         """A random segment of the song at a place, or of others if it has too many tokens where it begins."""
         limit = MOST_TOKENS if self.tokens is None else self.tokens
+        settings = {"with_context": self.with_context, "limit": limit, "most_frames": self.most_frames}
         draws = MOST_DRAWS
         while True:
             songs, index = self.places[place]
             song: Song = songs[index]
             start = random_start(len(song.log_mel), rng)
             try:
-                return cut_segment(song, start, self.codec, with_context=self.with_context, limit=limit)
+                return cut_segment(song, start, self.codec, **settings)
             except OverfullError as error:
                 draws -= 1
                 if not draws:

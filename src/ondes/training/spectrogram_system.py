@@ -15,7 +15,7 @@ from ondes.representations.events import CodecSettings, make_codec
 from ondes.representations.framed_mel import from_scaled
 from ondes.training.callbacks import averaged
 from ondes.training.spectrogram_data import SpectrogramData
-from ondes.training.spectrogram_segments import SegmentBatch
+from ondes.training.spectrogram_segments import SEGMENT_FRAMES, SegmentBatch
 
 Optimiser = Literal["adafactor", "adamw"]
 
@@ -60,6 +60,7 @@ class SpectrogramTraining(lightning.LightningModule):
         codec: Of the tokens it reads, as `make_codec` takes it.
         with_context: Whether it hears what comes before.
         most_tokens: How many it reads.
+        segment_frames: Frames of a segment.
         learning_rate: Constant after the warm-up.
         optimiser: "adafactor" or "adamw".
         warm_up_steps: Steps of a straight rise of the learning rate at the beginning.
@@ -79,12 +80,13 @@ class SpectrogramTraining(lightning.LightningModule):
         warm_up_steps: int,
         ema_decay: float,
         seed: int,
+        segment_frames: int = SEGMENT_FRAMES,
     ) -> None:
         super().__init__()
         self.network = network
         self.average = averaged(network, decay=ema_decay)
         self.codec, self.with_context, self.most_tokens = make_codec(codec), with_context, most_tokens
-        self.seed = seed
+        self.seed, self.segment_frames = seed, segment_frames
         self.learning_rate, self.warm_up_steps = learning_rate, warm_up_steps
         self.optimiser: Optimiser = optimiser
 
@@ -98,7 +100,7 @@ class SpectrogramTraining(lightning.LightningModule):
 
     @abstractmethod
     def estimate(self, network: nn.Module, batch: SegmentBatch) -> Tensor:
-        """What the network makes of a batch in one evaluation, as scaled log-mel (batch, 256, bands)."""
+        """What the network makes of a batch in one evaluation, as scaled log-mel (batch, frames, bands)."""
 
     def configure_optimizers(self) -> dict[str, object]:
         """The optimiser at a constant rate, after a warm-up."""
@@ -113,8 +115,8 @@ class SpectrogramTraining(lightning.LightningModule):
         """Compare the model's settings with those of the data, before anything is read.
 
         Raises:
-            UserError: If the tokens are of another codec or may be too many, or one of both has context and the other
-                none.
+            UserError: If the tokens are of another codec or may be too many, segments differ in length, or one of
+                both has context and the other none.
         """
         if not isinstance(data, SpectrogramData):
             return
@@ -122,6 +124,8 @@ class SpectrogramTraining(lightning.LightningModule):
             raise differing("codec", self.hparams["codec"], data.hparams["codec"])
         if data.hparams["with_context"] != self.with_context:
             raise differing("with_context", self.with_context, data.hparams["with_context"])
+        if data.hparams["segment_frames"] != self.segment_frames:
+            raise differing("segment_frames", self.segment_frames, data.hparams["segment_frames"])
         if data.most_tokens > self.most_tokens:
             raise UserError(
                 f"a segment may have {data.most_tokens} tokens but the model reads {self.most_tokens}; give "
