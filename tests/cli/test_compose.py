@@ -18,6 +18,7 @@ class ScaleComposer:
     """Writes scales whose first note is the seed, and remembers what it was asked."""
 
     model_hash = "c0" * 32
+    verbs = ("generate", "extend", "infill", "vary")
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []

@@ -12,6 +12,7 @@ from PIL import Image
 from sine_pipeline import Ondes
 
 from ondes.cli import composing, evaluate
+from ondes.datasets.note_cache import build_note_cache
 from ondes.evaluation import compose_report
 from ondes.representations.ensembles import parse_ensemble
 from ondes.score import read_score
@@ -32,6 +33,7 @@ class Composer:
     """Writes tunes, and infills with what was there."""
 
     model_hash = "0" * 64
+    verbs: tuple[str, ...] = ("generate", "infill")
 
     def __init__(self) -> None:
         self.seen_steps: set[int | None] = set()
@@ -116,3 +118,37 @@ def test_a_rival_without_music_is_refused_before_the_work(ondes: Ondes, stage: t
     assert run.status == 2
     assert "holds no MIDI files" in run.err
     assert not stage[1].seen_steps
+
+
+def test_a_model_that_only_writes_is_measured_by_what_it_writes(
+    ondes: Ondes, stage: tuple[Path, Composer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, composer = stage
+    monkeypatch.setattr(composer, "verbs", ("generate",))
+    monkeypatch.setattr(composer, "choices", ("notes", "seed", "steps"), raising=False)
+    (folder / "rival").mkdir()
+    (folder / "rival" / "config.json").write_text("{}")
+    run = ondes(*words(folder, "--rival", folder / "rival", "--rival-steps", 5))
+    assert run.status == 0, run.err
+    assert composer.seen_steps == {None, 5}
+    assert "| infill (none were asked for, or the model has none) |" in run.out
+    assert "| wishes (none were asked for, or the model takes none) |" in run.out
+    assert "rival 9" in run.out
+
+
+def test_notes_kept_for_training_are_read_instead_of_the_scores(
+    ondes: Ondes, stage: tuple[Path, Composer]
+) -> None:
+    folder, _ = stage
+    plain = ondes(*words(folder))
+    build_note_cache(str(folder / "train"), folder / "cache")
+    chosen = words(folder)
+    chosen[chosen.index(folder / "train")] = folder / "cache"
+    for file in (folder / "train").iterdir():
+        file.unlink()
+    cached = ondes(*chosen)
+    assert cached.status == 0, cached.err
+    tables = [run.out.split("## Beside real music and controls")[1] for run in (plain, cached)]
+    columns = [[line.split("|")[4] for line in table.splitlines() if line.count("|") > 5] for table in tables]
+    assert columns[0] == columns[1]
+    assert len(columns[0]) > 10

@@ -289,3 +289,40 @@ def test_too_few_steps_or_generators_are_refused() -> None:
         sample_masked(
             perfect, beginning(2), sizes=SIZES, scheduler=MaskedScheduler(), steps=1, generators=generators(1)
         )
+
+
+def test_fields_can_come_before_all_others() -> None:
+    seen: list[Tensor] = []
+    for order in ("random", "confidence"):
+        seen.clear()
+        made = sample_masked(
+            perfect,
+            beginning(20),
+            sizes=SIZES,
+            scheduler=MaskedScheduler("linear", order, first=(1,)),
+            steps=4,
+            generators=generators(20),
+            on_step=lambda _, tokens: seen.append(tokens.clone()),
+        )
+        hidden = [(tokens == HIDDEN).sum((0, 1)).tolist() for tokens in seen]
+        assert hidden == [[40, 20], [40, 0], [20, 0], [0, 0]]
+        assert not bool((made == HIDDEN).any())
+
+
+def test_each_field_has_its_temperature() -> None:
+    logits = (torch.tensor([0.4, 0.0]), torch.tensor([0.0, 0.5, 0.1]))
+
+    def denoise(tokens: Tensor, _: Tensor) -> Logits:
+        return tuple(values.expand(*tokens.shape[:2], -1) for values in logits)
+
+    made = sample_masked(
+        denoise,
+        beginning(50),
+        sizes=SIZES,
+        scheduler=MaskedScheduler(),
+        steps=1,
+        generators=generators(50),
+        temperature=(0.0, 1.0),
+    )
+    assert made[..., 0].unique().tolist() == [0]
+    assert made[..., 1].unique().tolist() == [0, 1, 2]

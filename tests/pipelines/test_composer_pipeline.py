@@ -300,7 +300,7 @@ def test_models_of_another_kind_are_named(tmp_path: Path) -> None:
     composer.save_pretrained(tmp_path / "composer")
     with pytest.raises(UserError, match="is a composer, which writes scores"):
         pipeline_class(tmp_path / "composer")
-    with pytest.raises(UserError, match="is a SynthesisPipeline and composes nothing"):
+    with pytest.raises(UserError, match="holds a SynthesisPipeline, not a ComposerPipeline"):
         ComposerPipeline.from_pretrained(WEIGHTS / "synth-small")
     with pytest.raises(UserError, match="there is no composer 'compose-smal'"):
         ComposerPipeline.from_pretrained("compose-smal")

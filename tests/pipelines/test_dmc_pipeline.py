@@ -99,10 +99,10 @@ def test_a_piece_is_the_same_in_any_number_and_after_saving(pipeline: DmcPipelin
 
 
 def test_scores_hold_the_notes(pipeline: DmcPipeline) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[float, float]] = []
     score = pipeline.generate(seed=2, notes=24, progress=lambda *done: told.append(done))[0]
     triples = pipeline.sample(seed=2, notes=24)[0]
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(6, 24), (12, 24), (18, 24), (24, 24)]
     notes = score.tracks[0].notes.numpy()
     assert len(notes["pitch"]) == 24
     assert sorted(notes["pitch"].tolist()) == sorted(triples[:, 0].astype(int).tolist())

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from note_caches import (  # pyright: ignore[reportMissingImports]
+    MODEL,
+    NETWORK,
     TrainComposer,
     note_caches,
     train_composer,
@@ -19,7 +21,16 @@ from test_training_cli import PowerCutError, power_cut, same  # pyright: ignore[
 from ondes.datasets.note_cache import open_note_cache
 from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
-from ondes.representations.note_tokens import FIELDS, SIZES
+from ondes.pipelines.composer_opening import open_composer
+from ondes.representations.note_tokens import (
+    DURATION,
+    DURATION_REST,
+    FIELDS,
+    OFFSET,
+    POSITION,
+    SIZES,
+    NoteTokenSpec,
+)
 from ondes.training.cli import main
 from ondes.training.composer import bits_a_note, roll, token_loss, unigram_bits
 from ondes.training.note_windows import NoteBatch, NoteWindows, RandomNoteWindows
@@ -117,6 +128,30 @@ def test_a_run_begins_with_the_weights_it_is_told(train_composer: TrainComposer,
     for prefix in ("model.", "average.module."):
         taken = {key: second["state_dict"][prefix + key] for key in saved.state_dict()}
         assert same(dict(saved.state_dict()), taken)
+
+
+def test_what_lies_off_the_grid_goes_with_its_coarse_field(note_caches: Path) -> None:
+    fine, plain = batch(note_caches, spec=NoteTokenSpec(unquantised=True)), batch(note_caches)
+    assert torch.equal(fine.tokens[..., :7], plain.tokens)
+    for column, coarse in ((OFFSET, POSITION), (DURATION_REST, DURATION)):
+        assert torch.equal(fine.free[..., column], plain.free[..., coarse])
+        assert torch.equal(fine.level[:, column], plain.level[:, coarse])
+
+
+def test_a_network_of_notes_off_the_grid_is_trained_and_writes_some(
+    train_composer: TrainComposer, tmp_path: Path
+) -> None:
+    spec = NoteTokenSpec(unquantised=True)
+    network = {**NETWORK, "fields": list(spec.fields), "sizes": list(spec.sizes)}
+    given = {"class_path": MODEL["model"]["class_path"], "init_args": network}
+    train_composer(tmp_path, "--trainer.max_steps", "1", "--save_every", "1", model=given)
+    composer = open_composer(tmp_path / "model")
+    (score,) = composer.generate(notes=24, steps=2)
+    onsets = [note.time / score.ticks_per_quarter * 24 for track in score.tracks for note in track.notes]
+    assert any(abs(onset - round(onset)) > 0.02 for onset in onsets)
+    wrong = {**given, "init_args": {**network, "sizes": [*spec.sizes[:-1], 7]}}
+    with pytest.raises(UserError, match="give these as fields and sizes"):
+        train_composer(tmp_path / "wrong", "--trainer.max_steps", "1", model=wrong)
 
 
 def test_a_folder_that_is_no_cache_is_one_line(tmp_path: Path) -> None:

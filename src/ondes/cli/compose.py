@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ondes.cli import composing
+from ondes.cli.score_options import ModelOption, SynthOption, ThreadsOption
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
 from ondes.tasks.composing import DEFAULT_MODEL, Order, check_choices
@@ -145,14 +146,6 @@ AudioOption = Annotated[
         metavar="FILE",
         help="Play it, too: .wav, .flac, .ogg or .mp3; with -n above 1 a folder.",
         show_default=False,
-    ),
-]
-ModelOption = Annotated[str, typer.Option(help="Bundled name, folder or Hub id; see 'ondes models'.")]
-SynthOption = Annotated[str, typer.Option(metavar="MODEL", help="What plays with --audio.")]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=1024, help="CPU threads. [default: 1; torch's choice for --audio]", show_default=False
     ),
 ]
 SidecarOption = Annotated[

@@ -28,22 +28,22 @@ from ondes.tasks.composition import is_composition
 if TYPE_CHECKING:
     import symusic.core
 
-    from ondes.pipelines.composer import ComposerPipeline
+    from ondes.pipelines.composer_opening import AnyComposer
 
 DEFAULT_SYNTHESISER = performing.DEFAULT_MODEL
 
 
-def load_composer(model: str, threads: int | None) -> ComposerPipeline:
+def load_composer(model: str, threads: int | None) -> AnyComposer:
     """A composer by bundled name, folder or Hub id, after telling torch how many threads it may use.
 
     Raises:
         UserError: If there is no such model, or its weights are damaged.
     """
     with waiting(f"Loading {model}"):
-        from ondes.pipelines.composer import ComposerPipeline  # noqa: PLC0415
+        from ondes.pipelines.composer_opening import open_composer  # noqa: PLC0415
 
         use_threads(threads)  # for pieces side by side: each is composed on one
-        return ComposerPipeline.from_pretrained(model)
+        return open_composer(model)
 
 
 def carry_out(
@@ -113,7 +113,7 @@ def open_score(path: Path | None) -> symusic.core.ScoreTick | None:
 
 
 def run(
-    order: Order, score: symusic.core.ScoreTick | None, pipeline: ComposerPipeline, *, label: str
+    order: Order, score: symusic.core.ScoreTick | None, pipeline: AnyComposer, *, label: str
 ) -> list[symusic.core.ScoreTick]:
     """The scores of an order, with a progress bar."""
     with rendering.timed() as elapsed_s, counting_notes(label) as report:
@@ -127,7 +127,7 @@ def run(
 def _made(
     order: Order,
     score: symusic.core.ScoreTick | None,
-    pipeline: ComposerPipeline,
+    pipeline: AnyComposer,
     names: list[str],
     folder: Path,
 ) -> Iterator[tuple[Path, dict[str, str]]]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
     from ondes.datasets.named import ScoreEntry
+    from ondes.datasets.note_cache import CachedSequences
     from ondes.evaluation.compose_report import ComposeReport
     from ondes.evaluation.compose_run import ComposeFindings, Progress, RealMusic
+    from ondes.evaluation.symbolic_windows import NoteWindows
 
 REAL_WINDOWS = 500
 QUICK = {"samples": 24, "wishes": 6, "infills": 4, "windows": 150, "train_songs": 200}
@@ -28,7 +30,12 @@ ModelOption = Annotated[str, typer.Option(help="Bundled name, folder or Hub id; 
 DataOption = Annotated[
     str, typer.Option(help="Music it has not seen: name:split of 'ondes data add', or a folder.")
 ]
-TrainOption = Annotated[str, typer.Option(help="Music it was trained on, in the same way.")]
+TrainOption = Annotated[
+    str,
+    typer.Option(
+        help="Music it was trained on, in the same way, or a cache of 'ondes data notes', read in no time."
+    ),
+]
 SamplesOption = Annotated[int, typer.Option(min=2, max=100_000, help="How many pieces it writes.")]
 NotesOption = Annotated[int, typer.Option(min=16, max=10_000, help="Notes in each, and in each window.")]
 WishesOption = Annotated[
@@ -44,9 +51,13 @@ RivalOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="MIDI files of another model, whose distance should be larger.",
+        help="MIDI files of another model, or the model, whose distance should be larger.",
         show_default=False,
     ),
+]
+RivalStepsOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="Its sampler's steps. [default: that model's]", show_default=False),
 ]
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Few samples and part of the training set: minutes, wide intervals.")
@@ -84,6 +95,7 @@ def evaluate_composer(
     steps: StepsOption = None,
     seed: SeedOption = 0,
     rival: RivalOption = None,
+    rival_steps: RivalStepsOption = None,
     quick: QuickOption = False,
     threads: ThreadsOption = None,
     workers: WorkersOption = None,
@@ -97,13 +109,14 @@ def evaluate_composer(
 
     if output is not None:
         check_folder(output)
-    entries = {"held-out": dataset(data), "train": dataset(train)}
-    others = None if rival is None else _read_folder(rival)
+    entries = {"held-out": dataset(data), "train": _known(train)}
+    others = None if rival is None else _rival(rival, threads)
     pipeline: Any = composing.load_composer(model, threads)
     sizes = {"samples": samples, "wishes": wishes, "infills": infills, "windows": REAL_WINDOWS}
     if quick:
         sizes = {name: min(size, QUICK[name]) for name, size in sizes.items()}
         entries["train"] = _thinned(entries["train"], QUICK["train_songs"])
+    sizes = {name: size if _can(pipeline, name) else 0 for name, size in sizes.items()}
     choices = {"notes": notes, "seed": seed}
     with _progress() as report:
         held_out, known = _real_music(
@@ -111,9 +124,7 @@ def evaluate_composer(
         )
         findings = _findings(pipeline, steps, held_out, known, entries["held-out"], sizes, choices, report)
         if others is not None:
-            from ondes.evaluation.compose_run import windows_of_scores  # noqa: PLC0415
-
-            findings.rival = windows_of_scores(others, notes=notes)[0]
+            findings.rival = _rival_windows(others, rival_steps, sizes["samples"], choices, report)
     settings = {"model": model, "model_hash": pipeline.model_hash, **pipeline.defaults()}
     settings |= {
         "steps": steps or settings["steps"],
@@ -123,6 +134,7 @@ def evaluate_composer(
         "seed": seed,
     }
     settings |= {"rival": str(rival)} if rival else {}
+    settings |= {"rival steps": rival_steps} if rival_steps else {}
     settings |= {"quick": f"only {len(entries['train'])} training scores"} if quick else {}
     made = ComposeReport.of(findings, settings | _machine(), seed=seed)
     _publish(made, output)
@@ -130,8 +142,49 @@ def evaluate_composer(
         _draw(made, output)
 
 
+def _known(train: str) -> list[ScoreEntry] | CachedSequences:
+    """The training set: a cache of its notes where that is what the name leads to."""
+    from ondes.datasets.named import dataset  # noqa: PLC0415
+    from ondes.datasets.note_cache import is_note_cache, open_note_cache  # noqa: PLC0415
+
+    return open_note_cache(train, quantise=False) if is_note_cache(train) else dataset(train)
+
+
+def _can(pipeline: Any, what: str) -> bool:
+    """Whether a model can do what is measured: all write pieces, not all fill in bars or take wishes."""
+    if what == "infills":
+        return "infill" in pipeline.verbs
+    return what != "wishes" or {"key", "ensemble"} <= set(getattr(pipeline, "choices", ("key", "ensemble")))
+
+
+def _rival(folder: Path, threads: int | None) -> Any:
+    """Another model, or the pieces of one.
+
+    Raises:
+        UserError: If the folder holds neither.
+    """
+    if any((folder / name).is_file() for name in ("model_index.json", "config.json")):
+        return composing.load_composer(str(folder), threads)
+    return _read_folder(folder)
+
+
+def _rival_windows(
+    others: Any, steps: int | None, samples: int, choices: dict[str, int], report: Progress
+) -> NoteWindows:
+    """Windows of another model's pieces, which it writes now if they are not there."""
+    from ondes.evaluation.compose_run import windows_of_scores, write_samples  # noqa: PLC0415
+
+    if isinstance(others, list):
+        return windows_of_scores(others, notes=choices["notes"])[0]
+
+    def generate(n: int, **wishes: Any) -> list[ScoreTick]:
+        return others.generate(n, steps=steps, **wishes)
+
+    return write_samples(generate, count=samples, progress=report, **choices)[0]
+
+
 def _real_music(
-    entries: dict[str, list[ScoreEntry]],
+    entries: dict[str, Any],
     windows: int,
     workers: int,
     choices: dict[str, int],
@@ -212,9 +265,13 @@ def _read_folder(folder: Path) -> list[ScoreTick]:
     return [read_score(path) for path in paths]
 
 
-def _thinned(entries: list[ScoreEntry], count: int) -> list[ScoreEntry]:
+def _thinned(entries: Any, count: int) -> Any:
     """So many entries from all over the list."""
-    return entries[:: max(1, len(entries) // count)][:count]
+    return (
+        entries[:: max(1, len(entries) // count)][:count]
+        if isinstance(entries, list)
+        else entries.thinned(count)
+    )
 
 
 def _draw(made: ComposeReport, folder: Path) -> None:

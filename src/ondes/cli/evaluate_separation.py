@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ondes.evaluation.separation_report import SeparationReport
     from ondes.evaluation.separation_run import Separated, Separator
     from ondes.evaluation.separation_songs import Progress, Song
-    from ondes.models.part_labeller import PartLabeller
     from ondes.pipelines.mixture2music import Mixture2MusicPipeline
     from ondes.pipelines.separation import SeparationPipeline
 
@@ -147,33 +146,13 @@ def evaluate_separator(
 
 
 def load_separator(model: str, classifier: Path | None = None) -> SeparationPipeline:
-    """A separator, or one around a network alone, with another classifier if one is given."""
+    """A separator, with another classifier if one is given."""
     from ondes.pipelines.separation import SeparationPipeline  # noqa: PLC0415
 
-    folder = Path(model)
-    alone = (folder / "config.json").is_file() and not (folder / "model_index.json").exists()
-    if not alone and classifier is None:
-        return SeparationPipeline.from_pretrained(model)
-    rival = None if classifier is None else _network(classifier)
-    if alone:
-        return SeparationPipeline(_network(folder), rival)
-    return SeparationPipeline.from_pretrained(model, classifier=rival)
-
-
-def _network(folder: Path) -> PartLabeller:
-    """A separator's network alone.
-
-    Raises:
-        UserError: If there is none.
-    """
-    from ondes.models.part_labeller import PartLabeller  # noqa: PLC0415
-    from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason  # noqa: PLC0415
-
-    try:
-        with quiet_loading():
-            return PartLabeller.from_pretrained(folder, low_cpu_mem_usage=False)
-    except LOADING_ERRORS as error:
-        raise UserError(f"{folder} cannot be loaded as a separator's network: {reason(error)}") from error
+    pipeline = SeparationPipeline.from_pretrained(model)
+    if classifier is not None:
+        pipeline.register_modules(classifier=SeparationPipeline.from_pretrained(classifier).network)
+    return pipeline
 
 
 def _roll_model(folder: Path) -> Mixture2MusicPipeline:

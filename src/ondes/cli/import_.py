@@ -136,7 +136,7 @@ def _import_keras(source: str, output: Path, typed: dict[str, Any]) -> None:
 
     with waiting(f"reading {source}"):
         import_dmc(source, output, TypedStatistics(**typed))
-    say(f"{output}: imported from the layout 'keras'; it writes music with ondes.pipelines.dmc.DmcPipeline")
+    say(f"{output}: imported from the layout 'keras'; it writes music with 'ondes compose --model {output}'")
 
 
 def _import_msanii(source: str, output: Path, *, compat: bool) -> None:

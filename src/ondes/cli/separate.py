@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ondes.cli import separating
+from ondes.cli.score_options import ModelOption, SynthOption, ThreadsOption
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
 from ondes.tasks.composing import Order
@@ -98,14 +99,6 @@ PolyphonyOption = Annotated[
 CrossingOption = Annotated[bool, typer.Option("--no-crossing", help="Higher parts stay higher.")]
 HandsOption = Annotated[
     bool, typer.Option("--playable-hands", help="Hands of keyboards keep to five fingers and a tenth.")
-]
-ModelOption = Annotated[str, typer.Option(help="Bundled name, folder or Hub id; see 'ondes models'.")]
-SynthOption = Annotated[str, typer.Option(metavar="MODEL", help="What plays with --audio.")]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=1024, help="CPU threads. [default: 1; torch's choice for --audio]", show_default=False
-    ),
 ]
 SidecarOption = Annotated[
     bool, typer.Option(help="Write a .json beside the parts, from which 'ondes replay' makes them again.")

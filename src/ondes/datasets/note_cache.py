@@ -166,6 +166,11 @@ class CachedSequences:
         ]
         return CachedSequences(self.folder, rows, quantise=self.quantise)
 
+    def thinned(self, count: int) -> CachedSequences:
+        """So many of the songs, from all over the list."""
+        rows = self.rows[:: max(1, len(self.rows) // count)][:count]
+        return CachedSequences(self.folder, rows, quantise=self.quantise)
+
     def _map(self, name: str, dtype: np.dtype) -> np.ndarray:
         if name not in self._maps:
             try:
@@ -176,6 +181,11 @@ class CachedSequences:
                     f"{self.folder / name} cannot be read ({error}); make the cache again"
                 ) from None
         return self._maps[name]
+
+
+def is_note_cache(folder: str | os.PathLike[str]) -> bool:
+    """Whether `build_note_cache` made a folder."""
+    return all((Path(folder) / name).is_file() for name in (ROWS, "notes.bin"))
 
 
 def open_note_cache(folder: str | os.PathLike[str], *, quantise: bool = True) -> CachedSequences:
@@ -189,7 +199,7 @@ def open_note_cache(folder: str | os.PathLike[str], *, quantise: bool = True) ->
         UserError: If the folder is no cache of notes.
     """
     place = Path(folder)
-    if not (place / ROWS).is_file() or not (place / "notes.bin").is_file():
+    if not is_note_cache(place):
         raise UserError(
             f"{place} is no cache of notes: it has no {ROWS} or no notes.bin; make one with 'ondes data notes'"
         )

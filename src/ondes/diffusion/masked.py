@@ -28,6 +28,8 @@ Constraint = Callable[[Tensor, Logits], Logits]
 
 SCHEDULES = ("linear", "cosine")
 ORDERS = ("random", "confidence")
+FAR_AHEAD = 1000.0
+"""More than any logarithm of a probability that is drawn."""
 
 
 def mask_tokens(
@@ -105,6 +107,7 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
             perfect denoiser. "confidence": those that were drawn with the highest probability.
         chance: Of the order "confidence": standard Gumbel noise times this and the share hidden is added to the log
             probability.
+        first: Numbers of fields that are revealed before all others.
 
     Raises:
         ValueError: If a setting is none of these.
@@ -113,12 +116,14 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
     order = 1
 
     @register_to_config
-    def __init__(self, schedule: str = "cosine", order: str = "random", chance: float = 1.0) -> None:
+    def __init__(
+        self, schedule: str = "cosine", order: str = "random", chance: float = 1.0, first: Sequence[int] = ()
+    ) -> None:
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule {schedule!r}: {' and '.join(map(repr, SCHEDULES))} are allowed")
         if order not in ORDERS:
             raise ValueError(f"order {order!r}: {' and '.join(map(repr, ORDERS))} are allowed")
-        self.chance = chance
+        self.chance, self.first = chance, list(first)
         self.timesteps: Tensor
         self.set_timesteps(16)
 
@@ -146,9 +151,14 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
         """
         noise = torch.rand(log_probability.shape, generator=generator).to(log_probability.device)
         if self.config["order"] == "random":
-            return noise
-        gumbel = -(-noise.clamp(1e-9, 1 - 1e-7).log()).log()
-        return log_probability + self.chance * share * gumbel
+            scores = noise
+        else:
+            gumbel = -(-noise.clamp(1e-9, 1 - 1e-7).log()).log()
+            scores = log_probability + self.chance * share * gumbel
+        if self.first:
+            scores = scores.double()
+            scores[:, self.first] += FAR_AHEAD
+        return scores
 
 
 def sample_masked(
@@ -159,7 +169,7 @@ def sample_masked(
     scheduler: MaskedScheduler,
     steps: int,
     generators: Sequence[torch.Generator],
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     top_p: float = 1.0,
     constrain: Constraint | None = None,
     lengths: Sequence[int] | None = None,
@@ -174,7 +184,7 @@ def sample_masked(
         scheduler: How many are revealed in a step, and which.
         steps: How often the denoiser is asked, at most.
         generators: One an example, on the CPU: an example does not depend on its batch.
-        temperature: Of the draws; below 1 more likely classes are drawn.
+        temperature: Of the draws, or of those of each field; below 1 more likely classes are drawn.
         top_p: Draw from the likeliest classes that make up this much.
         constrain: What is not allowed.
         lengths: Notes of each example, without padding; chances are drawn for these alone.
@@ -223,12 +233,15 @@ def _draw(generators: Sequence[torch.Generator], lengths: Sequence[int], like: T
     return chances.to(like.device)
 
 
-def _drawn(logits: Logits, chances: Tensor, *, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
+def _drawn(
+    logits: Logits, chances: Tensor, *, temperature: float | Sequence[float], top_p: float
+) -> tuple[Tensor, Tensor]:
     """A class for each token, where its chance falls in the cumulative probabilities, and its log probability."""
+    temperatures = [temperature] * len(logits) if isinstance(temperature, int | float) else temperature
     classes, log_probabilities = [], []
     for field, values in enumerate(logits):
         log_probability = values.double().log_softmax(-1)
-        probability = _nucleus((log_probability / max(temperature, 1e-4)).softmax(-1), top_p)
+        probability = _nucleus((log_probability / max(temperatures[field], 1e-4)).softmax(-1), top_p)
         total = probability.cumsum(-1)
         place = chances[..., field : field + 1] * total[..., -1:]
         # The class whose interval holds the chance; never one of probability zero.

@@ -263,6 +263,10 @@ def _copy_rows(table: ComposeTable) -> list[Row]:
 
 def _infill_rows(table: ComposeTable) -> list[Row]:
     found = table.findings.infills
+    if not found:
+        return [
+            Row("infill", "-", "-", UNKNOWN, GATES["above"], "none were asked for, or the model has none")
+        ]
     group = f"{len(found)} infills"
     sources = [outcome.source for outcome in found]
     same = mean_figure([float(not one.changes) for one in found], sources, seed=table.seed)
@@ -293,6 +297,10 @@ def _infill_rows(table: ComposeTable) -> list[Row]:
 
 def _wish_rows(table: ComposeTable) -> list[Row]:
     wishes = table.findings.wishes
+    if not wishes:
+        return [
+            Row("wishes", "-", "-", UNKNOWN, GATES["key"], "none were asked for, or the model takes none")
+        ]
     group, singly = f"{len(wishes)} wishes", range(len(wishes))
     keys = mean_figure([float(wish.key == wish.heard_key) for wish in wishes], singly, seed=table.seed)
     used = mean_figure([float(wish.instruments == wish.used) for wish in wishes], singly, seed=table.seed)

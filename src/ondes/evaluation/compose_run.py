@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ondes.datasets.named import ScoreEntry
+from ondes.datasets.note_cache import CachedSequences
 from ondes.datasets.worker_pool import in_order
 from ondes.errors import UserError
 from ondes.evaluation.infill_report import InfillOutcome, InfillTask, carry_out, choose_task
@@ -117,7 +118,7 @@ class _Read:
 
 
 def read_real_music(
-    entries: Sequence[ScoreEntry],
+    entries: Sequence[ScoreEntry] | CachedSequences,
     *,
     windows: int,
     whole: bool = False,
@@ -130,7 +131,7 @@ def read_real_music(
     """Windows of the pieces of a data set, as evenly from all of them as their number allows.
 
     Args:
-        entries: The pieces.
+        entries: The pieces, or a cache of their notes as they are played, not quantised.
         windows: How many windows at most, drawn among all.
         whole: Also read whole pieces as symbols, every one.
         notes: In each window.
@@ -145,14 +146,15 @@ def read_real_music(
     most = max(1, -(-windows // max(len(entries), 1)))
     random = np.random.default_rng([seed, 0x3E0])
     order = random.permutation(len(entries)).tolist()
-    chosen = [entries[k] for k in (order if whole else order[: 2 * windows])]
-    read = partial(_read, most=most, notes=notes, seed=seed, whole=whole)
+    chosen = order if whole else order[: 2 * windows]
+    names = [entries.info(k).id if isinstance(entries, CachedSequences) else entries[k].id for k in chosen]
+    read = partial(_read, entries=entries, most=most, notes=notes, seed=seed, whole=whole)
     pieces: list[NoteSequence] = []
     sources: list[Hashable] = []
     symbols: list[Symbols] = []
     agree: list[bool] = []
     left_out = 0
-    for done, (entry, found) in enumerate(zip(chosen, in_order(read, chosen, workers), strict=True), 1):
+    for done, (name, found) in enumerate(zip(names, in_order(read, chosen, workers), strict=True), 1):
         progress(stage, done, len(chosen))
         if found is None or not found.windows:
             left_out += 1
@@ -160,7 +162,7 @@ def read_real_music(
             continue
         room = max(0, windows - len(pieces))
         pieces += found.windows[:room]
-        sources += [entry.id] * len(found.windows[:room])
+        sources += [name] * len(found.windows[:room])
         agree += found.keys_agree[:room]
         symbols += [found.symbols] if found.symbols is not None else []
         if not whole and not room:
@@ -275,15 +277,31 @@ def _tasks(entries: Sequence[ScoreEntry], seed: int) -> Iterator[InfillTask]:
             yield task
 
 
-def _read(entry: ScoreEntry, *, most: int, notes: int, seed: int, whole: bool) -> _Read | None:
+def _read(
+    index: int,
+    *,
+    entries: Sequence[ScoreEntry] | CachedSequences,
+    most: int,
+    notes: int,
+    seed: int,
+    whole: bool,
+) -> _Read | None:
     """One piece; None if it cannot be read."""
     try:
-        piece = to_note_sequence(read_score(entry.path), quantise=False)
+        name, piece = _piece(entries, index)
     except UserError as error:
         log.warning("left out: %s", error)
         return None
-    random = np.random.default_rng([seed, 0x3E2, *entry.id.encode()])
+    random = np.random.default_rng([seed, 0x3E2, *name.encode()])
     windows = cut_windows(piece, random=random, most=most, notes=notes)
-    symbols = to_symbols(to_note_windows([piece], [entry.id])) if whole and len(piece) else None
+    symbols = to_symbols(to_note_windows([piece], [name])) if whole and len(piece) else None
     key = heard_key(piece) if windows else None
     return _Read(windows, symbols, [key is not None and heard_key(window) == key for window in windows])
+
+
+def _piece(entries: Sequence[ScoreEntry] | CachedSequences, index: int) -> tuple[str, NoteSequence]:
+    """Name and notes of a piece."""
+    if isinstance(entries, CachedSequences):
+        piece, about = entries[index]
+        return about.id, piece
+    return entries[index].id, to_note_sequence(read_score(entries[index].path), quantise=False)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ondes.checkpoints.spectrogram_folder import INDEX, read_json
+from ondes.diffusion.masked import MaskedScheduler
 from ondes.errors import UserError, nearest
 from ondes.models.note_transformer import NoteTransformer
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
 from ondes.pipelines.composer_continuous import complete_features
 from ondes.pipelines.composer_infilling import infilling
-from ondes.pipelines.composer_jobs import KeyBonus, job_of
-from ondes.pipelines.composer_pieces import Piece, Setting, extension, new_piece
+from ondes.pipelines.composer_jobs import Bonus, job_of, next_window
+from ondes.pipelines.composer_pieces import Piece, Setting, as_given, extension, new_piece, scores_of
 from ondes.pipelines.composer_sampling import Job, Sampling, complete
 from ondes.pipelines.composer_variation import variation
 from ondes.pipelines.composer_verbs import WindowSizes
@@ -25,12 +24,11 @@ from ondes.pipelines.composer_wishes import (
     parse_keep,
     parse_wishes,
 )
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.metres import parse_metre
 from ondes.representations.note_features import FeatureStatistics
 from ondes.representations.note_tokens import NoteTokenSpec
-from ondes.score import ScoreSource, read_score
+from ondes.score import ScoreSource
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -65,6 +63,10 @@ class ComposerPipeline(StoredPipeline):
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
         home_key_bonus: The same of a key that the pipeline chose itself.
+        likeness: Bars that are filled in have as many notes of each part as the bar beside them; by field, how much
+            likelier what those have is, as a difference of logarithms. Without, that is left to the network.
+        relative_temperatures: Of some fields, times the temperature.
+        infill_temperatures: The same where bars are filled in.
         feature_statistics: `FeatureStatistics.to_config` of a network of features.
     """
 
@@ -87,6 +89,9 @@ class ComposerPipeline(StoredPipeline):
         top_p: float = 0.95,
         key_bonus: float = 0.5,
         home_key_bonus: float = 0.0,
+        likeness: dict[str, float] | None = None,
+        relative_temperatures: dict[str, float] | None = None,
+        infill_temperatures: dict[str, float] | None = None,
         feature_statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -107,6 +112,9 @@ class ComposerPipeline(StoredPipeline):
             top_p=top_p,
             key_bonus=key_bonus,
             home_key_bonus=home_key_bonus,
+            likeness=likeness,
+            relative_temperatures=relative_temperatures,
+            infill_temperatures=infill_temperatures,
             feature_statistics=feature_statistics,
         )
         network.eval()
@@ -116,35 +124,39 @@ class ComposerPipeline(StoredPipeline):
         """Load a model.
 
         Args:
-            pretrained_model_name_or_path: A bundled name ("compose-small"), a folder that `save_pretrained` wrote, or
-                the id of a model on the Hub, which alone reaches the network.
+            pretrained_model_name_or_path: A bundled name ("compose-small"), a folder that `save_pretrained` wrote, the
+                folder `model` of a training run, or the id of a model on the Hub, which alone reaches the network.
             settings: As of diffusers' `from_pretrained`.
 
         Raises:
             UserError: If there is no such model, or its weights are damaged or do not fit.
         """
-        place = resolve(pretrained_model_name_or_path, kind="composer", config=INDEX)
-        if isinstance(place, Path):
-            verify_checksums(place)
-            made = read_json(place / INDEX).get("_class_name")
-            if made != cls.__name__:
-                raise UserError(
-                    f"{pretrained_model_name_or_path} is a {made} and composes nothing; give a composer"
-                )
-        try:
-            with quiet_loading():
-                chosen = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
-                pipeline = super().from_pretrained(str(place), **chosen)
-        except LOADING_ERRORS as error:
+        return cls._opened(
+            pretrained_model_name_or_path,
+            kind="composer",
+            network=NoteTransformer,
+            around=cls._of_tokens,
+            settings=settings,
+        )
+
+    @classmethod
+    def _of_tokens(cls, network: NoteTransformer) -> ComposerPipeline:
+        """A pipeline of a network that a run saved.
+
+        Raises:
+            UserError: If it is one of features, whose statistics its run saves beside it.
+        """
+        if network.config["kind"] != "tokens":
             raise UserError(
-                f"{pretrained_model_name_or_path} cannot be loaded as a composer: {reason(error)}"
-            ) from error
-        if isinstance(place, Path) and "network" not in settings:
-            verify_names(place / "network", pipeline.network.state_dict())
-        if not {"dtype", "torch_dtype"} & settings.keys():
-            # Weights may be stored as halves.
-            pipeline.network.float()
-        return pipeline
+                "a network of features without the statistics of its data means no notes; give the folder around it"
+            )
+        return cls(network, MaskedScheduler())
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What the model can do: features are drawn behind what is there, never between."""
+        always = ("generate", "extend")
+        return (*always, "infill", "vary") if self.network.config["kind"] == "tokens" else always
 
     def defaults(self) -> dict[str, Any]:
         """Settings of the sampler where a caller names none, as keyword arguments of every verb."""
@@ -221,12 +233,12 @@ class ComposerPipeline(StoredPipeline):
         notes, bars = self._length(notes, bars)
         wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
         setting = self._setting()
-        scores = _scores(score)
+        scores = scores_of(score)
         pieces = [
             extension(one, wishes, setting, notes=notes, bars=bars, seed=seed + item)
             for item, one in enumerate(scores)
         ]
-        return _like(score, self._carry_out(pieces, sampling, progress))
+        return as_given(score, self._carry_out(pieces, sampling, progress))
 
     @overload
     def infill(self, score: list[Any], **choices: Any) -> list[ScoreTick]: ...
@@ -258,13 +270,15 @@ class ComposerPipeline(StoredPipeline):
         Raises:
             UserError: If there are no such bars or track, or a wish makes no sense.
         """
-        wishes, sampling = self._choices(choices, without=("tempo", "metre"))
+        wishes, sampling = self._choices(
+            choices, without=("tempo", "metre"), temperatures="infill_temperatures"
+        )
         setting = self._setting()
         pieces = [
             infilling(one, wishes, setting, bars=bars, track=track, seed=seed + item)
-            for item, one in enumerate(_scores(score))
+            for item, one in enumerate(scores_of(score))
         ]
-        return _like(score, self._carry_out(pieces, sampling, progress))
+        return as_given(score, self._carry_out(pieces, sampling, progress))
 
     @overload
     def vary(self, score: list[Any], **choices: Any) -> list[ScoreTick]: ...
@@ -304,15 +318,21 @@ class ComposerPipeline(StoredPipeline):
         setting = self._setting()
         pieces = [
             variation(one, wishes, setting, strength=strength, keep=kept, seed=seed + item)
-            for item, one in enumerate(_scores(score))
+            for item, one in enumerate(scores_of(score))
         ]
-        return _like(score, self._carry_out(pieces, sampling, progress))
+        return as_given(score, self._carry_out(pieces, sampling, progress))
 
     def _length(self, notes: int | None, bars: int | None) -> tuple[int | None, int | None]:
         check_length(notes, bars)
         return (int(self.config["default_notes"]) if notes is None and bars is None else notes), bars
 
-    def _choices(self, choices: dict[str, Any], *, without: tuple[str, ...] = ()) -> tuple[Wishes, Sampling]:
+    def _choices(
+        self,
+        choices: dict[str, Any],
+        *,
+        without: tuple[str, ...] = (),
+        temperatures: str = "relative_temperatures",
+    ) -> tuple[Wishes, Sampling]:
         """Wishes and settings of the sampler, checked.
 
         Raises:
@@ -332,7 +352,9 @@ class ComposerPipeline(StoredPipeline):
         if wishes.style is not None and wishes.style not in styles:
             raise UserError(f"no such style: {wishes.style!r}; {nearest(wishes.style, styles)}")
         check_sampling(chosen["steps"], chosen["guidance_scale"], chosen["temperature"])
-        return wishes, Sampling(**chosen, top_p=float(self.config["top_p"]))
+        own = self.config[temperatures] or {}
+        relative = tuple(float(own.get(name, 1.0)) for name in self.network.fields) if own else ()
+        return wishes, Sampling(**chosen, top_p=float(self.config["top_p"]), relative_temperatures=relative)
 
     def _setting(self) -> Setting:
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
@@ -340,16 +362,18 @@ class ComposerPipeline(StoredPipeline):
         names = ("default_ensembles", "loud_styles", "default_keys", "default_densities")
         lists = (tuple(self.config[name]) for name in names)
         bpm = float(self.config["default_bpm"])
-        return Setting(spec, sizes, parse_metre(self.config["default_metre"]), bpm, *lists)
+        alike = bool(self.config["likeness"])
+        return Setting(spec, sizes, parse_metre(self.config["default_metre"]), bpm, *lists, alike)
 
     def _carry_out(
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None
     ) -> list[ScoreTick]:
         """Complete the windows of all pieces, side by side, until every one is finished."""
-        key_bonus = KeyBonus(float(self.config["key_bonus"]), float(self.config["home_key_bonus"]))
+        keys = (float(self.config[name]) for name in ("key_bonus", "home_key_bonus"))
+        bonus = Bonus(*keys, self.config["likeness"] or {})
         results: list[Any] = [None] * len(pieces)
         drawn, number = [0] * len(pieces), 0
-        waiting = {item: _next(piece, None, results, item) for item, piece in enumerate(pieces)}
+        waiting = {item: next_window(piece, None, results, item) for item, piece in enumerate(pieces)}
         while active := {item: problem for item, problem in waiting.items() if problem is not None}:
             counts = {item: int(problem.drawn.sum()) for item, problem in active.items()}
             done, now = sum(drawn), sum(counts.values())
@@ -360,11 +384,11 @@ class ComposerPipeline(StoredPipeline):
                 if progress is not None:
                     progress(done + share * now, total)
 
-            jobs = [job_of(pieces[item], problem, number, key_bonus) for item, problem in active.items()]
+            jobs = [job_of(pieces[item], problem, number, bonus) for item, problem in active.items()]
             answers = self._complete(jobs, sampling, on_step)
             for item, tokens in zip(active, answers, strict=True):
                 drawn[item] += counts[item]
-                waiting[item] = _next(pieces[item], tokens, results, item)
+                waiting[item] = next_window(pieces[item], tokens, results, item)
             number += 1
         return [piece.finish(result) for piece, result in zip(pieces, results, strict=True)]
 
@@ -374,20 +398,3 @@ class ComposerPipeline(StoredPipeline):
             return complete(self.network, self.scheduler, jobs, sampling, on_step)
         statistics = FeatureStatistics.from_config(self.config["feature_statistics"] or {})
         return complete_features(self.network, self.scheduler, jobs, sampling, on_step, statistics)
-
-
-def _next(piece: Piece, answer: Any, results: list[Any], item: int) -> Any:
-    """The next window of a piece; None when it is finished, with its result put where it belongs."""
-    try:
-        return piece.windows.send(answer)
-    except StopIteration as finished:
-        results[item] = finished.value
-        return None
-
-
-def _scores(score: Any) -> list[ScoreTick]:
-    return [read_score(one) for one in (score if isinstance(score, list) else [score])]
-
-
-def _like(score: Any, made: list[ScoreTick]) -> Any:
-    return made if isinstance(score, list) else made[0]

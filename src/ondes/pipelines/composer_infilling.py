@@ -17,6 +17,7 @@ from ondes.pipelines.composer_editing import (
     tracks_with_notes,
     with_track,
 )
+from ondes.pipelines.composer_likeness import repeated
 from ondes.pipelines.composer_loudness import with_loudness
 from ondes.pipelines.composer_pieces import (
     Piece,
@@ -31,11 +32,12 @@ from ondes.pipelines.composer_pieces import (
     with_wishes,
 )
 from ondes.pipelines.composer_verbs import fill_in
-from ondes.pipelines.composer_windows import drawing, hidden_slots, notes_per_bar
+from ondes.pipelines.composer_windows import Bars, drawing, empty_sequence, hidden_slots, notes_per_bar
 from ondes.pipelines.composer_wishes import Wishes
 from ondes.representations.bar_table import BarTable
 from ondes.representations.note_conditions import conditions_of
 from ondes.representations.note_sequence import PARTS, NoteSequence
+from ondes.representations.note_tokens import NoteTokenSpec, Tokens, to_tokens
 
 if TYPE_CHECKING:
     import symusic.core
@@ -70,14 +72,24 @@ def infilling(
     pair = _own_pair(base, index, old, is_new=is_new)
     generator = drawing(seed, "slots")
     model = _example(old, index, is_new=is_new)
-    counts = notes_per_bar(model, first, last, generator=generator)
-    slot_bar = np.repeat(np.arange(first, last + 1), counts)
-    slots = hidden_slots(
-        len(slot_bar), setting.spec, instrument=pair and pair[0], part_number=pair and pair[1]
-    )
+    like = repeated(model, first, last) if setting.alike and not is_new else empty_sequence(old.bars)
+    if len(like):
+        slot_bar, slots, likely = _slots_like(like, setting.spec)
+    else:
+        counts = notes_per_bar(model, first, last, generator=generator)
+        slot_bar, likely = np.repeat(np.arange(first, last + 1), counts), None
+        slots = hidden_slots(
+            len(slot_bar), setting.spec, instrument=pair and pair[0], part_number=pair and pair[1]
+        )
     plain = plain_velocity_of(score, old)
     windows = fill_in(
-        known, slots, slot_bar, sizes=setting.sizes, spec=setting.spec, is_flat=plain is not None
+        known,
+        slots,
+        slot_bar,
+        sizes=setting.sizes,
+        spec=setting.spec,
+        is_flat=plain is not None,
+        likely=likely,
     )
     tracks = {pair: index} if pair is not None and index is not None else tracks_of_parts(old)
 
@@ -94,6 +106,13 @@ def infilling(
     conditions = with_wishes(conditions, replace(wishes, ensemble=None))
     parts = part_specs(list(tracks))
     return Piece(windows, finish, conditions, parts, old.bars, wishes, seed, len(slot_bar))
+
+
+def _slots_like(like: NoteSequence, spec: NoteTokenSpec) -> tuple[Bars, Tokens, Tokens]:
+    """Bars of slots that belong to the parts of notes, their tokens, and those of the notes themselves."""
+    tokens = to_tokens(like, spec=spec)
+    is_part = np.isin(spec.fields, ("instrument", "part_number"))
+    return like.bar, np.where(is_part, tokens, spec.hidden), tokens
 
 
 def _bar_range(bars: tuple[int, int] | None, table: BarTable) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ondes.pipelines.composer_constraints import (
     rules_for,
     within_bars,
 )
+from ondes.pipelines.composer_likeness import prefer_tokens
 from ondes.pipelines.composer_parts import use_every_part
 from ondes.pipelines.composer_pieces import Piece
 from ondes.pipelines.composer_sampling import Job
@@ -22,21 +24,28 @@ from ondes.representations.note_sequence import STEPS_PER_QUARTER
 from ondes.representations.note_tokens import BAR, SIZES
 
 
-class KeyBonus(NamedTuple):
-    """How much likelier pitches of a key are made, as of `prefer_key`: of one asked for, and of a new piece's own."""
+class Bonus(NamedTuple):
+    """How much likelier some tokens are made than the network says.
 
-    asked: float
-    home: float
+    Attributes:
+        asked_key: Pitches of a key that was asked for, see `prefer_key`.
+        home_key: Those of a new piece's own.
+        likeness: What the bars beside a gap have, by field, see `prefer_tokens`.
+    """
+
+    asked_key: float
+    home_key: float
+    likeness: Mapping[str, float]
 
 
-def job_of(piece: Piece, problem: Problem, number: int, key_bonus: KeyBonus) -> Job:
+def job_of(piece: Piece, problem: Problem, number: int, bonus: Bonus) -> Job:
     """A window of a piece as a job for the sampler.
 
     Args:
         piece: What is asked for.
         problem: The window.
         number: Of the window, from 0, which its chances depend on.
-        key_bonus: Of either kind of key.
+        bonus: Of keys and likenesses.
     """
     wishes, key = piece.wishes, piece.conditions.key
     classes = key.wide_scale if wishes.strict_scale and key is not None else ANY_CLASS
@@ -50,9 +59,11 @@ def job_of(piece: Piece, problem: Problem, number: int, key_bonus: KeyBonus) -> 
     )
     before: list[Constraint] = []
     if wishes.key is not None:
-        before.append(prefer_key(wishes.key, bonus=key_bonus.asked if piece.key_asked else key_bonus.home))
+        before.append(prefer_key(wishes.key, bonus=bonus.asked_key if piece.key_asked else bonus.home_key))
     if wishes.density is not None and _has_open_bars(problem):
         before.append(aim_at_bars(_bars_at(problem, wishes.density), problem.drawn))
+    if problem.likely is not None:
+        before.append(prefer_tokens(problem.likely, bonus.likeness))
     missing = [part for part in piece.parts or () if (part.instrument, part.part_number) in problem.must_play]
     counted = problem.drawn if problem.counts is None else problem.counts
     after = (use_every_part(missing, counted),) if missing else ()
@@ -72,3 +83,12 @@ def _bars_at(problem: Problem, density_per_quarter: float) -> float:
     known = problem.tokens[~problem.drawn, BAR].sum()
     bar_quarters = problem.bar_steps.item(-1) / STEPS_PER_QUARTER
     return float(known + problem.drawn.sum() / (density_per_quarter * bar_quarters))
+
+
+def next_window(piece: Piece, answer: Any, results: list[Any], item: int) -> Any:
+    """The next window of a piece; None when it is finished, with its result put where it belongs."""
+    try:
+        return piece.windows.send(answer)
+    except StopIteration as finished:
+        results[item] = finished.value
+        return None

@@ -40,6 +40,7 @@ from ondes.representations.note_tokens import (
     NoteTokenSpec,
     Tokens,
 )
+from ondes.score import read_score
 
 if TYPE_CHECKING:
     import symusic.core
@@ -61,6 +62,7 @@ class Setting:
         loud_styles: Asked for one of these, the network says how loud new notes are; else rules do.
         keys: New pieces for which neither a key nor chords are asked take one of these.
         densities: New pieces of so many notes, for which no density is asked, take one of these, in notes a quarter.
+        alike: Whether bars that are filled in resemble those beside them.
     """
 
     spec: NoteTokenSpec
@@ -71,6 +73,7 @@ class Setting:
     loud_styles: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     densities: tuple[float, ...] = ()
+    alike: bool = False
 
 
 @dataclass
@@ -305,3 +308,13 @@ def extension(
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
     parts = part_specs(list(tracks))
     return Piece(windows, finish, with_wishes(conditions, wishes), parts, music.bars, wishes, seed, expected)
+
+
+def scores_of(score: Any) -> list[symusic.core.ScoreTick]:
+    """One score or a list of such, read."""
+    return [read_score(one) for one in (score if isinstance(score, list) else [score])]
+
+
+def as_given(score: Any, made: list[symusic.core.ScoreTick]) -> Any:
+    """A list where one was given, else the one that was made."""
+    return made if isinstance(score, list) else made[0]

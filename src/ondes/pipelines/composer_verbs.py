@@ -157,6 +157,7 @@ def fill_in(
     sizes: WindowSizes,
     spec: NoteTokenSpec,
     is_flat: bool = False,
+    likely: Tokens | None = None,
 ) -> Windows:
     """Notes for slots in bars, from the first bar to the last.
 
@@ -167,6 +168,7 @@ def fill_in(
         sizes: Of the windows.
         spec: Fields of the tokens.
         is_flat: See `Problem`.
+        likely: Of each slot, see `Problem`.
 
     Returns:
         The new notes alone, sorted.
@@ -181,7 +183,8 @@ def fill_in(
         side = sizes.context // 2
         shown = np.arange(max(0, begin - side), min(end + side, max(behind, end)))
         chunk = slot_bar[start:stop]
-        problem = slots_between(music.select(shown), slots[start:stop], chunk, spec)
+        own = None if likely is None else likely[start:stop]
+        problem = slots_between(music.select(shown), slots[start:stop], chunk, spec, own)
         problem = replace(problem, is_flat=is_flat)
         drawn = yield problem
         new = rows_to_notes(drawn[problem.drawn], chunk, music.bars, spec=spec)

@@ -38,6 +38,7 @@ class Problem:
         is_flat: Whether loudness is nobody's business: the network never sees a velocity, what it draws is dropped.
         must_play: Instruments and part numbers that have to get one of the notes that count.
         counts: Which rows those are, (rows,); all that are drawn if None.
+        likely: Tokens that are likelier than the network alone would say, hidden where there are none.
     """
 
     tokens: Tokens
@@ -47,6 +48,7 @@ class Problem:
     is_flat: bool = False
     must_play: tuple[tuple[int, int], ...] = ()
     counts: Bool[np.ndarray, " rows"] | None = None
+    likely: Tokens | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -114,7 +116,9 @@ def suffix(music: NoteSequence, count: int, *, context: int, spec: NoteTokenSpec
     return Problem(tokens, drawn, first_bar, steps)
 
 
-def slots_between(known: NoteSequence, slots: Tokens, bar: Bars, spec: NoteTokenSpec) -> Problem:
+def slots_between(
+    known: NoteSequence, slots: Tokens, bar: Bars, spec: NoteTokenSpec, likely: Tokens | None = None
+) -> Problem:
     """Notes to be drawn in given bars, behind the known notes of their bars.
 
     Args:
@@ -122,6 +126,7 @@ def slots_between(known: NoteSequence, slots: Tokens, bar: Bars, spec: NoteToken
         slots: Their tokens, of which the bar is not read, (slots, fields).
         bar: Of each slot, ascending, (slots,).
         spec: Fields of the tokens.
+        likely: Of each slot, see `Problem`.
     """
     bars = np.concatenate([known.bar, bar])
     is_slot = np.arange(len(bars)) >= len(known)
@@ -129,7 +134,10 @@ def slots_between(known: NoteSequence, slots: Tokens, bar: Bars, spec: NoteToken
     first_bar = bars.min(initial=bars.max(initial=0)).item()
     tokens = np.concatenate([counted_from(known, first_bar, spec), slots])[order]
     tokens[:, BAR] = np.minimum(np.diff(bars[order], prepend=first_bar), SIZES[BAR] - 1)
-    return Problem(tokens, is_slot[order], int(first_bar), bar_steps(known.bars, bars[order]))
+    if likely is not None:
+        likely = np.concatenate([np.tile(spec.hidden, (len(known), 1)), likely])[order]
+    steps = bar_steps(known.bars, bars[order])
+    return Problem(tokens, is_slot[order], int(first_bar), steps, likely=likely)
 
 
 def rows_to_notes(tokens: Tokens, bar: Bars, bars: BarTable, *, spec: NoteTokenSpec) -> NoteSequence:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,8 +19,6 @@ from ondes.diffusion.noise import position_seed
 from ondes.diffusion.timesteps import denoise_steps
 from ondes.errors import UserError, nearest
 from ondes.models.dmc_unet import MULTIPLE, DmcUNet
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.triples import TripleStatistics, from_scaled, from_triples
 
@@ -47,10 +44,8 @@ SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 """Scheduler and settings of each sampler; "ddpm" adds noise of variance beta, as published."""
 
-INDEX, CONFIG = "model_index.json", "config.json"
-
-Progress = Callable[[int, int], None]
-"""Called with the steps done and to be done."""
+Progress = Callable[[float, float], None]
+"""Called with the notes drawn and to be drawn, after every step of the sampler; what it raises stops the work."""
 
 
 def make_dmc_scheduler(name: str) -> Any:
@@ -74,6 +69,12 @@ class DmcPipeline(StoredPipeline):
         default_steps: Steps where the caller names none.
     """
 
+    verbs: ClassVar = ("generate",)
+    """It neither continues nor changes what is there."""
+
+    choices: ClassVar = ("notes", "seed", "steps", "sampler")
+    """What one may say about new pieces; nothing else was told in training."""
+
     def __init__(self, network: DmcUNet, scheduler: Any, default_steps: int = TRAIN_STEPS) -> None:
         super().__init__()
         self.register_modules(network=network, scheduler=scheduler)
@@ -92,27 +93,17 @@ class DmcPipeline(StoredPipeline):
         Raises:
             UserError: If there is no such model, or its weights are damaged or do not fit.
         """
-        name = Path(pretrained_model_name_or_path)
-        bare = (name / CONFIG).is_file() and not (name / INDEX).is_file()
-        place = resolve(pretrained_model_name_or_path, kind="composer", config=CONFIG if bare else INDEX)
-        if isinstance(place, Path):
-            verify_checksums(place)
-            check_class(place / (CONFIG if bare else INDEX), DmcUNet if bare else cls)
-        try:
-            with quiet_loading():
-                settings = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
-                if bare:
-                    network = DmcUNet.from_pretrained(str(place), **settings)
-                    pipeline = cls(network, make_dmc_scheduler("ddpm"))
-                else:
-                    pipeline = super().from_pretrained(str(place), **settings)
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"{pretrained_model_name_or_path} cannot be loaded as a composer: {reason(error)}"
-            ) from error
-        if isinstance(place, Path):
-            verify_names(place if bare else place / "network", pipeline.network.state_dict())
-        return pipeline
+        return cls._opened(
+            pretrained_model_name_or_path,
+            kind="composer",
+            network=DmcUNet,
+            around=lambda network: cls(network, make_dmc_scheduler("ddpm")),
+            settings=settings,
+        )
+
+    def defaults(self) -> dict[str, Any]:
+        """Settings of the sampler where a caller names none."""
+        return {"steps": int(self.config["default_steps"])}
 
     @property
     def statistics(self) -> TripleStatistics:
@@ -134,7 +125,7 @@ class DmcPipeline(StoredPipeline):
         n: int = 1,
         *,
         notes: int | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         steps: int | None = None,
         sampler: str | None = None,
         progress: Progress | None = None,
@@ -142,12 +133,13 @@ class DmcPipeline(StoredPipeline):
         """Pieces for piano at 60 quarter notes a minute, the tempo that the published system writes.
 
         Args:
-            n: How many; piece k of a seed is the same in any number.
+            n: How many, as many as there are seeds, where several are given; piece k of a seed is the same in any
+                number.
             notes: Of each piece, a multiple of 8; as many as in training where None, which it is best at.
-            seed: Of the noise.
+            seed: Of the noise of all, or one for each piece.
             steps: Of the sampler, 1 to 1000.
             sampler: "ddpm" or "ddim"; the model's own scheduler where None.
-            progress: Called after each step; what it raises ends the work.
+            progress: See `Progress`.
 
         Raises:
             UserError: If a setting cannot be used, the network has no statistics, or makes NaN twice.
@@ -160,7 +152,7 @@ class DmcPipeline(StoredPipeline):
         n: int = 1,
         *,
         notes: int | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         steps: int | None = None,
         sampler: str | None = None,
         progress: Progress | None = None,
@@ -176,11 +168,13 @@ class DmcPipeline(StoredPipeline):
             raise UserError(f"{steps} steps: 1 to {TRAIN_STEPS} are allowed")
         statistics = self.statistics
         scheduler = copy.deepcopy(self.scheduler) if sampler is None else make_dmc_scheduler(sampler)
-        scaled = self._denoise([(seed, item) for item in range(n)], notes, steps, scheduler, progress)
+        items = [(seed, item) for item in range(n)] if isinstance(seed, int) else [(one, 0) for one in seed]
+        n = len(items)
+        scaled = self._denoise(items, notes, steps, scheduler, progress)
         broken = np.flatnonzero(~np.isfinite(scaled).all((1, 2)))
         if len(broken):
             log.warning("%d of %d pieces hold NaN or infinity: they are made again", len(broken), n)
-            again = [(seed, item + n) for item in broken.tolist()]
+            again = [(items[item][0], items[item][1] + n) for item in broken.tolist()]
             scaled[broken] = self._denoise(again, notes, steps, scheduler, progress)
         if not np.isfinite(scaled).all():
             raise UserError("the model makes NaN or infinity, twice; train it longer, or give other steps")
@@ -217,19 +211,5 @@ class DmcPipeline(StoredPipeline):
         for done, noisy in enumerate(walk, 1):
             made = noisy
             if progress is not None:
-                progress(done, steps)
+                progress(len(items) * notes * done / steps, len(items) * notes)
         return made.double().cpu().numpy()
-
-
-def check_class(file: Path, wanted: type) -> None:
-    """Refuse a folder that holds another kind of model.
-
-    Raises:
-        UserError: If its settings name another class, or are damaged.
-    """
-    try:
-        found = json.loads(file.read_text()).get("_class_name")
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{file} is damaged; save or install the model again") from None
-    if found != wanted.__name__:
-        raise UserError(f"{file.parent} holds a {found}, not a {wanted.__name__}; give another model")

@@ -15,11 +15,10 @@ from torch import Tensor
 from ondes.diffusion.mixture_mask import within_steps
 from ondes.diffusion.noise import position_noise, position_seed
 from ondes.diffusion.overlap import overlapped
+from ondes.diffusion.sampling import kept
 from ondes.errors import UserError
 from ondes.models.trans_unet import RollDecoder, TransUNet
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
-from ondes.pipelines.dmc import CONFIG, INDEX, TRAIN_STEPS, check_class
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
+from ondes.pipelines.dmc import TRAIN_STEPS
 from ondes.pipelines.roll_claims import TIE, chosen_parts, layer_of
 from ondes.pipelines.roll_samplers import SCHEDULES, make_roll_scheduler
 from ondes.pipelines.separation import Progress, Separation, shared_progress
@@ -106,27 +105,13 @@ class Mixture2MusicPipeline(StoredPipeline):
         Raises:
             UserError: If there is no such model, or its weights are damaged or do not fit.
         """
-        name = Path(pretrained_model_name_or_path)
-        bare = (name / CONFIG).is_file() and not (name / INDEX).is_file()
-        place = resolve(pretrained_model_name_or_path, kind="separator", config=CONFIG if bare else INDEX)
-        if isinstance(place, Path):
-            verify_checksums(place)
-            check_class(place / (CONFIG if bare else INDEX), TransUNet if bare else cls)
-        try:
-            with quiet_loading():
-                settings = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
-                if bare:
-                    network = TransUNet.from_pretrained(str(place), **settings)
-                    pipeline = cls(network, make_roll_scheduler("ddim", str(network.config["schedule"])))
-                else:
-                    pipeline = super().from_pretrained(str(place), **settings)
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"{pretrained_model_name_or_path} cannot be loaded as a separator: {reason(error)}"
-            ) from error
-        if isinstance(place, Path):
-            verify_names(place if bare else place / "network", pipeline.network.state_dict())
-        return pipeline
+        return cls._opened(
+            pretrained_model_name_or_path,
+            kind="separator",
+            network=TransUNet,
+            around=lambda network: cls(network, make_roll_scheduler("ddim", str(network.config["schedule"]))),
+            settings=settings,
+        )
 
     @property
     def layers(self) -> tuple[RollPart, ...]:
@@ -252,7 +237,7 @@ class Mixture2MusicPipeline(StoredPipeline):
             if place < 0 and part.instrument != DRUMS:
                 raise UserError(
                     f"this model knows no {part.name}: its parts are {', '.join(one.name for one in layers)}; name "
-                    "some of these, or leave --into out"
+                    "some of these, or leave into out"
                 )
             if place >= 0 and found.count(place) > 1:
                 raise UserError(
@@ -304,18 +289,24 @@ class Mixture2MusicPipeline(StoredPipeline):
         def windows(noisy: Tensor, level: Tensor) -> Tensor:
             return network(noisy, (level * TRAIN_STEPS).round().long())
 
-        walk = within_steps(
-            overlapped(windows, window=WINDOW_STEPS, hop=HOP_STEPS, together=WINDOWS_TOGETHER),
-            noise.transpose(1, 2)[None].to(network.device, network.dtype),
-            mask,
-            scheduler=self._scheduler(sampler),
-            steps=steps,
-            generators=[torch.Generator().manual_seed(position_seed(seed, "steps"))],
-        )
-        made = mask
-        for done, noisy in enumerate(walk, 1):
-            made = noisy
-            on_step(done)
+        begin = noise.transpose(1, 2)[None].to(network.device, network.dtype)
+
+        def walked() -> Tensor:
+            walk = within_steps(
+                overlapped(windows, window=WINDOW_STEPS, hop=HOP_STEPS, together=WINDOWS_TOGETHER),
+                begin,
+                mask,
+                scheduler=self._scheduler(sampler),
+                steps=steps,
+                generators=[torch.Generator().manual_seed(position_seed(seed, "steps"))],
+            )
+            made = mask
+            for done, noisy in enumerate(walk, 1):
+                made = noisy
+                on_step(done)
+            return made
+
+        made = kept(begin, walked)
         if not torch.isfinite(made).all():
             raise UserError("the model makes NaN or infinity; train it longer, or give other steps")
         return (self._decoded(made) * mask)[0, :, : len(mixture)].cpu().numpy()

@@ -30,9 +30,7 @@ def open_pipeline(name: str | Path, *, vocoder: str | Path | None = None, int8: 
     chosen: dict[str, Any] = {} if vocoder is None else {"vocoder": vocoder}
     if int8:
         if kind is not SpectrogramDiffusionPipeline:
-            raise UserError(
-                f"{name} does not compute with 8 bits; leave out --int8, or choose another --model"
-            )
+            raise UserError(f"{name} does not compute with 8 bits; leave out int8, or choose another model")
         chosen["int8"] = True
     return kind.from_pretrained(name, **chosen)
 
@@ -47,9 +45,9 @@ def pipeline_class(name: str | Path) -> type[Player]:
         return SpectrogramDiffusionPipeline
     place = resolve(name, kind="synthesiser", config=INDEX)
     index = read_json(place / INDEX) if isinstance(place, Path) else hub_index(place)
-    if index.get("_class_name") == "ComposerPipeline":
+    if index.get("_class_name") in ("ComposerPipeline", "DmcPipeline"):
         raise UserError(
-            f"{name} is a composer, which writes scores; give it to 'ondes compose', or another --model"
+            f"{name} is a composer, which writes scores; give it to 'ondes compose', or choose another model"
         )
     if index.get("_class_name") in ("SeparationPipeline", "Mixture2MusicPipeline"):
         raise UserError(f"{name} is a separator, which plays nothing; give it to 'ondes separate'")

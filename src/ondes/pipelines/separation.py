@@ -12,11 +12,8 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from ondes.checkpoints.spectrogram_folder import INDEX, read_json
 from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import PartLabeller
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
-from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.separation_constraints import PartRules
 from ondes.pipelines.separation_doubling import doubled_within
 from ondes.pipelines.separation_notes import MixtureNotes, mixed, parted
@@ -142,36 +139,20 @@ class SeparationPipeline(StoredPipeline):
         """Load a model.
 
         Args:
-            pretrained_model_name_or_path: A bundled name ("separate-small"), a folder that `save_pretrained` wrote, or
-                the id of a model on the Hub, which alone reaches the network.
+            pretrained_model_name_or_path: A bundled name ("separate-small"), a folder that `save_pretrained` wrote, the
+                folder `model` of a training run, or the id of a model on the Hub, which alone reaches the network.
             settings: As of diffusers' `from_pretrained`.
 
         Raises:
             UserError: If there is no such model, or its weights are damaged or do not fit.
         """
-        place = resolve(pretrained_model_name_or_path, kind="separator", config=INDEX)
-        if isinstance(place, Path):
-            verify_checksums(place)
-            made = read_json(place / INDEX).get("_class_name")
-            if made != cls.__name__:
-                raise UserError(
-                    f"{pretrained_model_name_or_path} is a {made} and separates nothing; give a separator"
-                )
-        try:
-            with quiet_loading():
-                chosen = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
-                pipeline = super().from_pretrained(str(place), **chosen)
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"{pretrained_model_name_or_path} cannot be loaded as a separator: {reason(error)}"
-            ) from error
-        for name in ("network", "classifier"):
-            network = getattr(pipeline, name)
-            if isinstance(place, Path) and name not in settings and network is not None:
-                verify_names(place / name, network.state_dict())
-            if network is not None and not {"dtype", "torch_dtype"} & settings.keys():
-                network.float()  # weights may be stored as halves
-        return pipeline
+        return cls._opened(
+            pretrained_model_name_or_path,
+            kind="separator",
+            network=PartLabeller,
+            around=cls,
+            settings=settings,
+        )
 
     def defaults(self) -> dict[str, Any]:
         """Settings of the sampler where a caller names none."""

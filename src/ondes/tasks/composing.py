@@ -16,7 +16,7 @@ from ondes.tasks.performing import portable
 if TYPE_CHECKING:
     import symusic.core
 
-    from ondes.pipelines.composer import ComposerPipeline
+    from ondes.pipelines.composer_opening import AnyComposer
 
 DEFAULT_MODEL = "compose-small"
 MIDI_SUFFIXES = (".mid", ".midi")
@@ -32,6 +32,14 @@ BELONGS = {
     "keep": ("vary",),
 }
 """Which verbs an option has a meaning for, where not for all."""
+
+DONE = {
+    "generate": "write new pieces",
+    "extend": "continue scores",
+    "infill": "fill in bars or parts",
+    "vary": "write variations",
+}
+"""What the verbs do."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +106,37 @@ def check_wishes(order: Order) -> None:
     parse_wishes(**{name: value for name, value in order.choices.items() if name in WISHES})
 
 
+def check_model(order: Order, pipeline: Any) -> None:
+    """Refuse what a model cannot do, as some only write new pieces of one kind.
+
+    Raises:
+        UserError: If there is such.
+    """
+    if order.verb not in pipeline.verbs:
+        able = " and ".join(DONE[verb] for verb in pipeline.verbs)
+        raise UserError(
+            f"this model cannot {DONE[order.verb]}, only {able}; choose another model, such as {DEFAULT_MODEL}"
+        )
+    unknown = [name for name in order.choices if name not in getattr(pipeline, "choices", order.choices)]
+    if unknown:
+        raise UserError(
+            f"this model was told nothing of {' and '.join(name.replace('_', ' ') for name in unknown)} in training; "
+            f"leave that out, or choose another model, such as {DEFAULT_MODEL}"
+        )
+
+
 def composed(
     order: Order,
     score: symusic.core.ScoreTick | None,
-    pipeline: ComposerPipeline,
+    pipeline: AnyComposer,
     progress: Callable[[float, float], None],
 ) -> list[symusic.core.ScoreTick]:
-    """The scores of an order; the progress is in notes."""
+    """The scores of an order; the progress is in notes.
+
+    Raises:
+        UserError: If it cannot be done, or the model never learned what is asked for.
+    """
+    check_model(order, pipeline)
     choices: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in order.choices.items()
     }

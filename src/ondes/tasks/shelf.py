@@ -58,9 +58,9 @@ def _opened(kind: ModelKind, name: str, how: dict[str, Any]) -> Any:
 
         return open_pipeline(name, **how)
     if kind == "composer":
-        from ondes.pipelines.composer import ComposerPipeline  # noqa: PLC0415
+        from ondes.pipelines.composer_opening import open_composer  # noqa: PLC0415
 
-        return ComposerPipeline.from_pretrained(name, **how)
+        return open_composer(name, **how)
     if kind == "separator":
         from ondes.pipelines.separation_opening import open_separator  # noqa: PLC0415
 

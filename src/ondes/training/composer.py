@@ -11,8 +11,16 @@ from torch import Tensor
 
 from ondes.diffusion.masked import MaskedScheduler, mask_tokens, masked_loss, sample_masked
 from ondes.diffusion.noise import position_seed
+from ondes.errors import UserError
 from ondes.models.note_transformer import NoteTransformer
-from ondes.representations.note_tokens import DURATION, DURATION_STEPS, FIELDS, PITCH, POSITION, SIZES
+from ondes.representations.note_tokens import (
+    DURATION,
+    DURATION_STEPS,
+    PITCH,
+    POSITION,
+    SIZES,
+    NoteTokenSpec,
+)
 from ondes.training.averaged_training import AveragedTraining, network_folder
 from ondes.training.note_windows import NoteBatch, NoteWindows
 
@@ -87,8 +95,18 @@ class ComposerTraining(AveragedTraining):
         self.unigrams: list[Tensor] = []
 
     def check_data(self, data: NoteWindows) -> None:
-        """Tell the data which styles the network knows."""
+        """Tell the data which styles and which fields of a note the network knows.
+
+        Raises:
+            UserError: If it has fields that no note has, or of other sizes.
+        """
         data.styles = tuple(self.model.config["styles"])
+        data.spec = NoteTokenSpec(unquantised="offset" in self.model.fields)
+        if (self.model.fields, self.model.sizes) != (data.spec.fields, data.spec.sizes):
+            raise UserError(
+                f"the network has fields {list(self.model.fields)} of {list(self.model.sizes)} classes; notes have "
+                f"{list(data.spec.fields)} of {list(data.spec.sizes)}: give these as fields and sizes"
+            )
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Only matrices decay."""
@@ -120,7 +138,7 @@ class ComposerTraining(AveragedTraining):
         }
         there = batch.free.sum((0, 1))
         for name, bits in rows.items():
-            for field, value, count in zip(FIELDS, bits, there.tolist(), strict=True):
+            for field, value, count in zip(self.model.fields, bits, there.tolist(), strict=True):
                 if count:
                     self.log(f"validation/{name}_{field}", value, batch_size=count, sync_dist=True)
             total = (bits * there).sum() / batch.valid.sum()
@@ -134,8 +152,8 @@ class ComposerTraining(AveragedTraining):
         conditions = {name: value[:1].to(self.device) for name, value in batch.conditions.items()}
         made = sample_masked(
             lambda tokens, _: cast(tuple[Tensor, ...], network(tokens, None, conditions)),
-            torch.tensor(SIZES, device=self.device).expand_as(truth),
-            sizes=SIZES,
+            torch.tensor(network.sizes, device=self.device).expand_as(truth),
+            sizes=network.sizes,
             scheduler=MaskedScheduler(),
             steps=PICTURE_STEPS,
             generators=[torch.Generator().manual_seed(0)],

@@ -28,7 +28,17 @@ from ondes.representations.note_conditions import (
 from ondes.representations.note_features import FeatureStatistics, to_features
 from ondes.representations.note_layout import inpainting_order, relaid
 from ondes.representations.note_sequence import NoteSequence
-from ondes.representations.note_tokens import FIELDS, SIZES, VELOCITY, Tokens, to_tokens
+from ondes.representations.note_tokens import (
+    DURATION,
+    FIELDS,
+    POSITION,
+    QUANTISED,
+    SIZES,
+    VELOCITY,
+    NoteTokenSpec,
+    Tokens,
+    to_tokens,
+)
 from ondes.training.note_masks import NOTE_PATTERNS, PATTERNS, Pattern, draw_levels, draw_pattern, whole
 from ondes.training.windows import own_numbers
 
@@ -94,7 +104,7 @@ def collate(
 
     A velocity that is unknown is not to be learned.
     """
-    tokens = torch.zeros(len(windows), notes, len(FIELDS), dtype=torch.long)
+    tokens = torch.zeros(len(windows), notes, windows[0][0].shape[1], dtype=torch.long)
     free = torch.zeros(tokens.shape, dtype=torch.bool)
     valid = torch.zeros(tokens.shape[:2], dtype=torch.bool)
     for row, (own, pattern, _) in enumerate(windows):
@@ -123,6 +133,7 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         rank: Of this process among several, which have different batches.
         processes: How many there are.
         statistics: Give features too, scaled by these, and free whole notes only.
+        spec: Fields of the tokens.
     """
 
     def __init__(
@@ -139,8 +150,9 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         rank: int = 0,
         processes: int = 1,
         statistics: FeatureStatistics | None = None,
+        spec: NoteTokenSpec = QUANTISED,
     ) -> None:
-        self.statistics = statistics
+        self.statistics, self.spec = statistics, spec
         self.patterns = tuple(PATTERNS) if statistics is None else NOTE_PATTERNS
         self.scores, self.lengths, self.notes_per_batch = scores, tuple(lengths), notes_per_batch
         self.styles, self.seed, self.first, self.learn = tuple(styles), seed, first, learn
@@ -173,7 +185,7 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
             level = draw_levels(rng, int(stratum), count)
             if not self.learn:
                 level = np.full_like(level, (stratum + 0.5) / count)
-            windows.append((*laid_out(sequence, pattern), level))
+            windows.append((*laid_out(sequence, pattern, self.spec), with_fine(level, self.spec)))
             if self.statistics is not None:
                 features.append(torch.from_numpy(to_features(sequence, self.statistics)))
         batch = collate(windows, conditions, notes=notes, styles=self.styles, number=number)
@@ -196,9 +208,17 @@ class RandomNoteWindows(IterableDataset[NoteBatch]):
         return part, style_of(about.composer, about.collection, self.styles)
 
 
-def laid_out(sequence: NoteSequence, pattern: Pattern) -> tuple[Tokens, Pattern]:
-    """Tokens of a window in the order of its pattern, and the pattern in that order."""
-    tokens = to_tokens(sequence)
+def with_fine(columns: NDArray[Any], spec: NoteTokenSpec) -> NDArray[Any]:
+    """Something of every field: where in a step a note begins goes with its position, the rest of a length with it."""
+    return columns[..., [*range(len(FIELDS)), POSITION, DURATION]] if spec.unquantised else columns
+
+
+def laid_out(
+    sequence: NoteSequence, pattern: Pattern, spec: NoteTokenSpec = QUANTISED
+) -> tuple[Tokens, Pattern]:
+    """Tokens of a window in the order of its pattern, and the pattern in that order, with the fields of the tokens."""
+    tokens = to_tokens(sequence, spec=spec)
+    pattern = pattern._replace(free=with_fine(pattern.free, spec))
     if pattern.moved is None:
         return tokens, pattern
     order = inpainting_order(sequence.bar, pattern.moved)
@@ -234,6 +254,7 @@ class NoteWindows(lightning.LightningDataModule):
         self.save_hyperparameters()
         self.styles: tuple[str, ...] = ()
         self.statistics: FeatureStatistics | None = None
+        self.spec = QUANTISED
         self.scores: dict[str, CachedSequences] = {}
 
     def setup(self, stage: str) -> None:
@@ -247,8 +268,10 @@ class NoteWindows(lightning.LightningDataModule):
         settings = {name: self.hparams[name] for name in names}
         if split == "validation":
             place = {"seed": -1, "learn": False}
-        known = {"styles": self.styles, "statistics": self.statistics}
-        return RandomNoteWindows(self.scores[split], **settings, **known, **place)
+        known = {"styles": self.styles, "statistics": self.statistics, "spec": self.spec}
+        opened = self.scores[split]
+        scores = CachedSequences(opened.folder, opened.rows, quantise=not self.spec.unquantised)
+        return RandomNoteWindows(scores, **settings, **known, **place)
 
     def fit_statistics(self, songs: int = 200) -> FeatureStatistics:
         """Statistics of the features of evenly chosen songs, which batches are scaled by from now on."""
@@ -280,10 +303,10 @@ class NoteWindows(lightning.LightningDataModule):
         """
         windows = self.windows("train", seed=-2)
         seen = [windows.at(number) for number in range(batches)]
-        counts = [torch.ones(size) for size in SIZES]
+        counts = [torch.ones(size) for size in self.spec.sizes]
         for batch in seen:
             for field, count in enumerate(counts):
                 column = batch.tokens[..., field]
-                there = batch.valid & (column < SIZES[field])
+                there = batch.valid & (column < len(count))
                 count.add_(torch.bincount(column[there], minlength=len(count)))
         return [count / count.sum() for count in counts]
