@@ -221,13 +221,6 @@ def test_what_cannot_be_used_is_refused(
         pipeline(SONG, **choice)
 
 
-def test_joins_are_where_segments_end(pipeline: SynthesisPipeline) -> None:
-    for frames in (20, 32, 33, 80, 81, 300):
-        times = pipeline.join_times_s(frames * 512 / 44_100)
-        # 32 frames at first, then 64 of which 16 are known.
-        assert (times * MEL.frames_per_second).round(6).tolist() == list(range(32, frames, 48))
-
-
 def test_griffin_lim_stands_in_for_the_vocoder(saved: Path) -> None:
     pipeline = SynthesisPipeline.from_pretrained(saved, vocoder="griffin-lim")
     pipeline.vocoder.register_to_config(iterations=1)

@@ -22,6 +22,7 @@ from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
 from ondes.pipelines.limiter import Limiter
 from ondes.pipelines.loading import fast_arithmetic, load_with_vocoder
+from ondes.pipelines.playback import heard_frames
 from ondes.pipelines.samplers import (
     checked_guidance,
     checked_steps,
@@ -51,9 +52,10 @@ class SynthesisPipeline(StoredPipeline):
         denoiser: The network.
         vocoder: Log-mel to audio: a `Vocoder`, `GriffinLim` or `BigVGAN`.
         scheduler: A flow-matching scheduler of diffusers.
-        segment_frames: Mel frames of a window.
-        context_frames: Frames of a window that the segment before has made.
-        first_frames: Frames of the first window, short so that a stream begins early.
+        segment_frames: Most mel frames of a window; windows grow to it: see `ondes.representations.segments`.
+        context_frames: Frames of such a window that the segment before has made.
+        first_frames: Frames of the first window, short so that a stream begins early; best a multiple of 64 and 28
+            more, which the vocoder keeps back.
         default_steps: Solver steps where the caller names none.
         default_temperature: The same of the temperature.
         gain_db: Brings the loudness of this model to that of its training data.
@@ -66,7 +68,7 @@ class SynthesisPipeline(StoredPipeline):
         scheduler: Any,
         segment_frames: int = 512,
         context_frames: int = 64,
-        first_frames: int = 128,
+        first_frames: int = 220,
         default_steps: int = 8,
         default_temperature: float = 1.0,
         gain_db: float = 0.0,
@@ -230,7 +232,9 @@ class SynthesisPipeline(StoredPipeline):
             int(self.config[name]) for name in ("segment_frames", "context_frames", "first_frames")
         )
         multiple = int(self.denoiser.config["patch_frames"])
-        return segments(frames, window=window, context=context, first=first, multiple=multiple)
+        return segments(
+            frames, window=window, context=context, first=first, multiple=multiple, heard=heard_frames
+        )
 
     def _sampler(
         self,
