@@ -29,6 +29,12 @@ from tiny_model import save_tiny_model
 from tiny_spectrograms import tiny_networks, tiny_pipeline
 
 
+@pytest.fixture
+def beats() -> int:
+    """The song takes two segments."""
+    return 1
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved pipeline with random weights and short segments."""
@@ -128,7 +134,7 @@ def test_8_bits_are_measured_recorded_and_played_again(
         (["--continuation", "inpainting"], "has no continuation; leave it out, or choose another model"),
         (["--guidance-interval", "0-0.5"], "has no guidance interval; leave it out, or choose another model"),
         (["--vocoder", "vocoder-16k-small"], "which is no vocoder for this model"),
-        (["--int8"], "leave out --int8"),
+        (["--int8"], "leave out int8"),
     ],
 )
 def test_what_only_this_model_can_is_refused_by_others(
@@ -171,7 +177,7 @@ def test_a_stream_carries_the_music_of_the_file(
     ("words", "message"),
     [
         (["-o", "a.wav", "--temperature", "0.5"], "has no temperature"),
-        (["-o", "out", "--stems"], "leave out --stems"),
+        (["-o", "out", "--stems"], "leave out stems"),
         (["-o", "a.wav", "--sampler", "heun"], "no sampler 'heun' for this model"),
         (["-o", "a.wav", "--vocoder", "vocoder-small"], "no vocoder for log-mels of 16 kHz"),
         (["-o", "a.wav", "--guidance-interval", "0.8-0.1"], "'0.8-0.1' is no guidance interval"),

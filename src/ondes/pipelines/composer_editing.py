@@ -89,7 +89,7 @@ def find_track(score: symusic.core.ScoreTick, number: int, *, may_add: bool) -> 
         return found[number - 1]
     if may_add and number == len(found) + 1:
         return len(score.tracks)
-    hint = "" if may_add else f"; for a new part give {len(found) + 1} and its instrument (--for)"
+    hint = "" if may_add else f"; for a new part give {len(found) + 1} and its instrument"
     raise UserError(f"there is no track {number}: the piece has {listed_tracks(score)}{hint}")
 
 

@@ -229,6 +229,6 @@ def warn_if_separate(score: symusic.core.ScoreTick) -> None:
     if separate := already_separate(score):
         warnings.warn(
             f"the score has separate parts already ({', '.join(separate)}): they are merged and separated anew; "
-            "keep=True (--keep) leaves them",
+            "choose keep to leave them",
             stacklevel=1,
         )

@@ -46,7 +46,7 @@ def choices(pipeline: Player, settings: Settings, *, verb: str = "stream") -> di
     """
     play = getattr(pipeline, verb, None)
     if play is None:
-        raise UserError("this model plays all parts of a score at once; leave out --stems")
+        raise UserError("this model plays all parts of a score at once; leave out stems")
     chosen = {
         "seed": settings.seed,
         "steps": settings.steps,
