@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondes.ordering import numbered, stable_order
+from ondes.ordering import among, numbered, stable_order
 
 
 @given(st.lists(st.integers(0, 2**62), max_size=40), st.sampled_from([3, 100, 2**40, 2**63]))
@@ -22,3 +22,9 @@ def test_codes_are_numbered_as_unique_does(below: int) -> None:
     for array in (codes, codes[:0]):
         wanted = np.unique(array, return_inverse=True)
         assert all(map(np.array_equal, numbered(array), wanted))
+
+
+@given(st.lists(st.integers(0, 300), max_size=40), st.lists(st.integers(0, 300), max_size=5))
+def test_codes_are_found_as_isin_finds_them(codes: list[int], chosen: list[int]) -> None:
+    arrays = np.array(codes, np.int64), np.array(chosen, np.int64)
+    assert np.array_equal(among(*arrays), np.isin(*arrays))

@@ -30,7 +30,7 @@ from ondes.midi_file import (
 from ondes.midi_scan import Scan, scan_tracks
 from ondes.midi_tracks import ALL_OFF, DRUM_CHANNEL, MOST_PARTS, paired_ends
 from ondes.notes import LEAST_NOTE_S, Notes, Part
-from ondes.ordering import numbered, stable_order
+from ondes.ordering import among, numbered, stable_order
 from ondes.score import to_notes
 from ondes.score_reading import MOST_SECONDS, ScoreSource, read_score
 from ondes.tempo import TempoMap
@@ -155,7 +155,7 @@ def _programs(events: _Events, begins: Column) -> Column | None:
     change = keys[before] % count if len(keys) else np.zeros(len(begins), np.int64)
     known = (before >= 0) & (group[change] == group[begins])
     drum = group[begins] & 15 == DRUM_CHANNEL
-    if np.isin(group[begins][~known & ~drum] & 15, group[changes] & 15).any():
+    if among(group[begins[~known & ~drum]] & 15, group[changes] & 15).any():
         return None
     return np.where(known & ~drum, events.first[change], 0)
 
@@ -173,7 +173,7 @@ def _tempo(scan: Scan, division: int) -> TempoMap | None:
 
 def _last_tick(scan: Scan, events: _Events, strokes: _Strokes) -> int | None:
     """The end of the last event of the score, or None if it is an event that a score may leave out."""
-    sure = np.isin(events.group, [group for group, _ in strokes.parts])
+    sure = among(events.group, np.array([group for group, _ in strokes.parts], np.int64))
     moving = (events.kind == CONTROL) | (events.kind == PITCH_BEND)
     tempos = [now for _, now, kind, _ in scan.metas if kind == TEMPO]
     last = max(int(strokes.end.max()), int(events.time[moving & sure].max(initial=0)), *tempos, 0)
@@ -187,7 +187,7 @@ def _pedalled(events: _Events, strokes: _Strokes, last: int) -> Column | None:
     ends = strokes.end.copy()
     if not pedals.any():
         return ends
-    used = np.unique(events.group)
+    used, _ = numbered(events.group)
     for group in np.unique(events.group[pedals]).tolist():
         if np.count_nonzero(used & 15 == group & 15) > 1:
             return None

@@ -105,10 +105,10 @@ def _chain(following: Places, size: int) -> Places | None:
     bounded = np.empty(len(following) + 2, np.int64)
     np.minimum(following, size + 1, out=bounded[:-2])
     bounded[-2:] = size, size + 1
-    # From each place on by 1, 2, 4 and 8 events; the end and what lies beyond stay. Going on by more costs more than it
+    # From each place on by 1, 2 and 4 events; the end and what lies beyond stay. Going on by more costs more than it
     # saves.
     jumps = [bounded]
-    for _ in range(3):
+    for _ in range(2):
         jumps.append(jumps[-1].take(jumps[-1]))
     far = jumps.pop().data
     anchors, place = [], 0

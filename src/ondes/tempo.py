@@ -56,5 +56,7 @@ class TempoMap:
 
     def to_seconds(self, ticks: Int[np.ndarray, "*times"]) -> Float64[np.ndarray, "*times"]:
         """Times in seconds; the shape is kept."""
+        if len(self.ticks) == 1:
+            return np.asarray(ticks * self.tick_s[0])
         change = np.searchsorted(self.ticks, ticks, side="right") - 1
         return np.asarray(self.seconds[change] + (ticks - self.ticks[change]) * self.tick_s[change])

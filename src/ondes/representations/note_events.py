@@ -223,11 +223,12 @@ def write_song(writer: Writer, frames: int, *, segment_frames: int, limit: int |
     if not frames:
         return []
     starts = np.arange(0, frames, segment_frames)
-    lengths = np.diff(starts, append=frames).tolist()
+    begins = starts.tolist()
+    lengths = [min(segment_frames, frames - begin) for begin in begins]
     # The last segment may be shorter, but what ends with the song is still told.
-    stops = (np.append(starts[1:], starts[-1] + segment_frames) * STEPS_PER_FRAME).tolist()
+    stops = [(begin + segment_frames) * STEPS_PER_FRAME for begin in begins]
     written = writer(starts * STEPS_PER_FRAME, stops[-1])
-    whole = map(TokenSegment, written, starts.tolist(), lengths)
+    whole = map(TokenSegment, written, begins, lengths)
     if limit is None:
         return list(whole)
     return [
