@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import lightning
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ondes.training import callbacks
 from ondes.training.callbacks import SampleImages, SaveModel, SpeedReport
@@ -28,6 +32,25 @@ def test_accumulated_batches_save_and_draw_once_a_step(tmp_path: Path) -> None:
             callback.on_train_batch_end(accumulating(step), module, None, None, batch)
     assert saved.call_count == 1
     assert module.sample_image.call_count == 1
+    assert [path.name for path in tmp_path.glob("*.png")] == ["step_0000002.png"]
+
+
+def test_rows_are_drawn_under_each_other_with_low_bands_below(
+    tmp_path: Path, draw_rows: Callable[..., None]
+) -> None:
+    low = torch.full((8, 20), -11.5)
+    low[:4] = 3.0
+    draw_rows({"low": low, "high": low.flip(0)}, tmp_path / "new" / "rows.png")
+    with Image.open(tmp_path / "new" / "rows.png") as opened:
+        column = np.asarray(opened.convert("RGB"))[:, opened.width // 4]  # beside the titles
+    runs = ((tuple(colour), len(list(run))) for colour, run in itertools.groupby(column.tolist()))
+    silent, loud, paper = (68, 1, 84), (253, 231, 36), (255, 255, 255)
+    assert [colour for colour, pixels in runs if pixels > 2 and colour != paper] == [
+        silent,
+        loud,
+        loud,
+        silent,
+    ]
 
 
 def test_speed_counts_every_accumulated_batch(monkeypatch: pytest.MonkeyPatch) -> None:

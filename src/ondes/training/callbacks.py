@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -127,15 +127,20 @@ class SampleImages(lightning.Callback):
             return
         if not step_done(trainer, batch_idx):
             return
-        from matplotlib.figure import Figure  # noqa: PLC0415
-
         with torch.no_grad():
             rows = pl_module.sample_image()  # pyright: ignore[reportCallIssue]
-        figure = Figure(figsize=(10, 2.2 * len(rows)), layout="constrained")
-        for axes, (title, values) in zip(
-            figure.subplots(len(rows), squeeze=False)[:, 0], rows.items(), strict=True
-        ):
-            axes.imshow(values, origin="lower", aspect="auto", vmin=-11.5, vmax=3)
-            axes.set_title(title)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(self.folder / f"step_{trainer.global_step:07d}.png")
+        draw_rows(rows, self.folder / f"step_{trainer.global_step:07d}.png")
+
+
+def draw_rows(rows: dict[str, Tensor], path: Path) -> None:
+    """Draw log-mels or rolls (bands, frames) under each other, lowest band below, under their titles, as a PNG file."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(10, 2.2 * len(rows)), layout="constrained")
+    for axes, (title, values) in zip(
+        figure.subplots(len(rows), squeeze=False)[:, 0], rows.items(), strict=True
+    ):
+        axes.imshow(values, origin="lower", aspect="auto", vmin=-11.5, vmax=3)
+        axes.set_title(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
