@@ -72,6 +72,7 @@ def words(folder: Path, *more: object) -> list[object]:
     return [*fixed, "--notes", 32, "--samples", 9, "--wishes", 3, "--infills", 2, "--workers", 1, *more]
 
 
+@pytest.mark.slow
 def test_a_report_is_printed_and_written_with_its_pictures(
     ondes: Ondes, stage: tuple[Path, Composer]
 ) -> None:

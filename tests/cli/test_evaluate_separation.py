@@ -74,6 +74,7 @@ def words(folder: Path, *more: object) -> list[object]:
     return ["evaluate", "separate", "--data", folder / "test", "--train", folder / "train", *more]
 
 
+@pytest.mark.slow
 def test_a_report_is_printed_and_written_with_its_pictures(
     ondes: Ondes, stage: tuple[Path, Separator]
 ) -> None:

@@ -116,6 +116,7 @@ def test_fingerprints_tell_pitch_and_rhythm_and_nothing_else(folder: Path) -> No
     assert len({fingerprint(one) for one in [sequence, *others, drums]}) == 4
 
 
+@pytest.mark.slow
 def test_several_workers_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     (folder / "song2.mid").write_bytes(b"MThd")
     build_note_cache(folder, tmp_path / "one", workers=1)

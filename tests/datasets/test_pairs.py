@@ -67,6 +67,7 @@ def test_audio_is_the_render_of_the_midi_beside_it(tmp_path, scores, settings, s
         assert row["split"] in ("train", "validation", "test")
 
 
+@pytest.mark.slow
 def test_two_workers_make_the_same_folder_as_one(tmp_path, scores, settings):
     entries = folder_entries(scores)
     render_pairs(entries, tmp_path / "one", settings, hours=HOURS)

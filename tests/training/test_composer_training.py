@@ -58,6 +58,7 @@ class Even(NoteTransformer):
         return tuple(torch.zeros(*notes.shape[:2], size) for size in SIZES)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_an_unbroken_one_bit_for_bit_and_saves_its_average(
     train_composer: TrainComposer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_unigrams_cost_what_the_frequencies_of_classes_say(note_caches: Path) ->
         assert float(cost[field]) == pytest.approx(float(-(counts * bits).sum() / counts.sum()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_it_is_told(train_composer: TrainComposer, tmp_path: Path) -> None:
     train_composer(tmp_path / "first", "--trainer.max_steps", "2")
     words = ("--trainer.max_steps", "1", "--save_every", "1", "--model.learning_rate", "0")

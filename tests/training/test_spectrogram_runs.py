@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from spectrogram_runs import SpectrogramTrain, Unbroken, write_system  # pyright: ignore[reportMissingImports]
+from spectrogram_runs import SYSTEMS, SpectrogramTrain, Unbroken, write_system  # pyright: ignore[reportMissingImports]
 
 from ondes.errors import UserError
 from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
@@ -21,7 +21,8 @@ from ondes.training.cli import GONE_FROM_TRAINER, main, refusal
 from plain_notes import plain_notes
 
 
-@pytest.mark.parametrize("system", ["diffusion", pytest.param("autoregressive", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
     system: str, train_spectrogram: SpectrogramTrain, unbroken: Unbroken, tmp_path: Path
 ) -> None:
