@@ -1,8 +1,9 @@
 """How annotations are checked while the tests run: an int may stand for a float, as in PEP 484.
 
 jaxtyping by itself binds the arguments of every call and checks them twice, for more than a tenth of a millisecond.
-Here functions without arrays are left to beartype alone, which takes two microseconds; arguments are checked once; and
-a check is built in the first call, since many functions are never called in one process.
+Here functions without arrays are left to beartype alone, which takes two microseconds; arguments are checked once, and
+bound only where a length is computed from them; and a check is built in the first call, since many functions are never
+called in one process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from importlib.util import cache_from_source
 from types import CodeType, FunctionType, SimpleNamespace
@@ -50,7 +51,10 @@ def checked(thing: Any) -> Any:
     meanings = {
         name: _meaning(annotation, thing.__globals__) for name, annotation in thing.__annotations__.items()
     }
-    make: Callable[..., Any] = _shaped if any(map(_has_arrays, meanings.values())) else _plain
+    shapes = [shape for meaning in meanings.values() for shape in _shapes(meaning)]
+    make: Callable[..., Any] = _shaped if shapes else _plain
+    if any("{" in shape for shape in shapes):
+        make = _computed
     function = _with_annotations(thing, meanings)
     if inspect.isgeneratorfunction(thing):
         make, function = functools.partial(jaxtyped, typechecker=build), thing
@@ -75,13 +79,14 @@ def _meaning(annotation: Any, names: dict[str, Any]) -> Any:
         return Any
 
 
-def _has_arrays(hint: Any) -> bool:
-    """Whether an annotation speaks of shapes somewhere."""
-    if isinstance(hint, list | tuple):
-        return any(map(_has_arrays, hint))
+def _shapes(hint: Any) -> Iterator[str]:
+    """The shapes of which an annotation speaks somewhere, as they are written."""
     if inspect.isclass(hint):
-        return issubclass(hint, AbstractArray)
-    return any(map(_has_arrays, get_args(hint)))
+        if issubclass(hint, AbstractArray):
+            yield getattr(hint, "dim_str", "")
+        return
+    for part in hint if isinstance(hint, list | tuple) else get_args(hint):
+        yield from _shapes(part)
 
 
 def _with_annotations(function: FunctionType, annotations: dict[str, Any]) -> FunctionType:
@@ -100,6 +105,17 @@ def _with_annotations(function: FunctionType, annotations: dict[str, Any]) -> Fu
 
 def _shaped(function: FunctionType) -> Callable[..., Any]:
     """A function within each call of which the names of lengths mean one thing."""
+    check, own_lengths = _plain(function), jaxtyped("context")
+
+    def shaped(*arguments: Any, **named: Any) -> Any:
+        with own_lengths:
+            return check(*arguments, **named)
+
+    return shaped
+
+
+def _computed(function: FunctionType) -> Callable[..., Any]:
+    """The same where a length is computed from arguments, as in '{size}+1'."""
     return jaxtyped(_plain(function), typechecker=None)
 
 

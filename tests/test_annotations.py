@@ -85,6 +85,24 @@ def test_lengths_of_several_arrays_must_agree() -> None:
         dot(torch.ones(3), torch.ones(1))
 
 
+def test_lengths_computed_from_arguments_and_lengths_are_checked() -> None:
+    @checked
+    def grow(values: Float[Tensor, " n"], more: int, lie: int = 0) -> Float[Tensor, " n+{more}"]:
+        return torch.zeros(len(values) + more + lie)
+
+    assert grow(torch.zeros(2), more=3).shape == (5,)
+    with pytest.raises(TypeCheckError):
+        grow(torch.zeros(2), 3, lie=1)
+
+
+def test_lengths_mean_another_thing_in_another_call() -> None:
+    @checked
+    def halved(values: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        return halved(values[::2])[:1] if len(values) > 1 else values
+
+    assert halved(torch.ones(8)).shape == (1,)
+
+
 def test_types_of_ours_are_checked() -> None:
     with pytest.raises(TypeCheckError):
         Audio.silence("long")  # pyright: ignore[reportArgumentType]
