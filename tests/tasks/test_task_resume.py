@@ -11,6 +11,7 @@ import torch
 from tiny_bench import Studio, contents, counted
 from torch import nn
 
+import tiny_model
 from ondes.diffusion.sampling import denoise, kept, results_kept
 from ondes.pipelines.samplers import make_scheduler
 from ondes.score import read_score
@@ -100,6 +101,29 @@ def test_notes_that_were_drawn_are_not_drawn_again(
         again, _ = tiny.run(task, journal=journal)
     assert none.evaluations == 0
     assert contents(again) == contents(unbroken)
+
+
+def test_published_systems_go_on_too(tiny: Studio, tmp_path: Path) -> None:
+    composer = tiny_model.save_tiny_published_composer(tmp_path / "composer")
+    audio = tiny_model.save_tiny_published_audio(tmp_path / "audio")
+    orders: list[tuple[dict[str, Any], Any, int]] = [
+        ({"kind": "compose", "notes": 16, "steps": 3, "model": str(composer)}, "composer", 1),
+        ({"kind": "outpaint", "audio": "x", "after_s": 0.6, "steps": 2, "model": str(audio)}, "audio", 3),
+    ]
+    for options, kind, least in orders:
+        task, journal = read_task(options), tmp_path / f"journal-{kind}"
+        pipeline = tiny.shelf.pipeline(kind, options["model"])
+        network = pipeline.network if kind == "composer" else pipeline.pipeline.unet
+        with counted(network) as whole:
+            unbroken, _ = tiny.run(task)
+        first, _ = tiny.run(task, journal=journal)
+        made = sorted(journal.iterdir())
+        assert len(made) >= least
+        made[-1].unlink()
+        with counted(network) as rest:
+            again, _ = tiny.run(task, journal=journal)
+        assert rest.evaluations * len(made) == whole.evaluations
+        assert contents(unbroken) == contents(first) == contents(again)
 
 
 def test_side_by_side_each_window_finds_its_own(tiny: Studio, tmp_path: Path) -> None:

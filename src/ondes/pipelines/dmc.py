@@ -16,6 +16,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from ondes.diffusion.noise import position_seed
+from ondes.diffusion.sampling import kept
 from ondes.diffusion.timesteps import denoise_steps
 from ondes.errors import UserError, nearest
 from ondes.models.dmc_unet import MULTIPLE, DmcUNet
@@ -200,16 +201,19 @@ class DmcPipeline(StoredPipeline):
         def denoiser(noisy: Tensor, level: Tensor) -> Tensor:
             return network(noisy, (level * TRAIN_STEPS).round().long())
 
-        walk = denoise_steps(
-            denoiser,
-            noise.to(network.device, network.dtype),
-            scheduler=scheduler,
-            steps=steps,
-            generators=generators,
-        )
-        made = noise
-        for done, noisy in enumerate(walk, 1):
-            made = noisy
-            if progress is not None:
-                progress(len(items) * notes * done / steps, len(items) * notes)
-        return made.double().cpu().numpy()
+        def walked() -> Tensor:
+            walk = denoise_steps(
+                denoiser,
+                noise.to(network.device, network.dtype),
+                scheduler=scheduler,
+                steps=steps,
+                generators=generators,
+            )
+            made = noise
+            for done, noisy in enumerate(walk, 1):
+                made = noisy
+                if progress is not None:
+                    progress(len(items) * notes * done / steps, len(items) * notes)
+            return made
+
+        return kept(noise, walked).double().cpu().numpy()
