@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sine_pipeline import Ondes
 
+from ondes.scores.notation import Page, to_midi
 from ondes.tasks import batch_engines
-from ondes.tasks.batch import Done, Item, Plan
+from ondes.tasks.batch import RECORD, Done, Item, Plan
+from tiny_model import save_tiny_model
+
+PATIENCE_S = 240.0
+"""Far more than it takes, for machines that have much else to do."""
 
 
 @pytest.fixture
@@ -81,3 +92,104 @@ def test_what_cannot_be_used_is_one_line_and_status_2(
     assert run.status == 2
     assert message in run.err
     assert not plans
+
+
+def real_scores(folder: Path, count: int) -> Path:
+    """Scores of some seconds."""
+    folder.mkdir()
+    for number in range(count):
+        page = Page("Piano", 0)
+        for beat in range(8):
+            page.note(beat, 50 + beat + number, 0.9, 80)
+        (folder / f"{number}.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
+    return folder
+
+
+@contextmanager
+def begun(model: Path, folder: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+    """`ondes batch` with two workers, in a process group of its own, as a terminal would begin it."""
+    words = ["batch", "synth", folder, "-o", out, "--workers", "2", f"model={model}", "steps=8"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ondes.cli.main", *map(str, words)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
+def finished(out: Path) -> list[str]:
+    return sorted(path.parent.name for path in out.glob(f"*/{RECORD}"))
+
+
+def children(process: subprocess.Popen[str]) -> int:
+    """How many processes a process has begun; they are still alive."""
+    tasks = Path(f"/proc/{process.pid}/task")
+    return sum(len((task / "children").read_text().split()) for task in tasks.iterdir())
+
+
+def is_empty(group: int) -> bool:
+    """Whether no process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_leaves_whole_results_and_the_next_run_makes_the_others(
+    sent: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    model, folder = save_tiny_model(tmp_path / "model"), real_scores(tmp_path / "in", 6)
+    out = tmp_path / "out"
+    with begun(model, folder, out) as process:
+        wait_until(lambda: len(finished(out)) >= 1 and any(out.glob(".ondes-*")))
+        if sent == signal.SIGINT:
+            os.killpg(process.pid, sent)  # Ctrl-C reaches everybody in the group
+        else:
+            process.send_signal(sent)
+        said, err = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, said) == (status, "")
+        assert "Traceback" not in err
+        wait_until(lambda: is_empty(process.pid))
+    made = finished(out)
+    assert 1 <= len(made) < 6
+    assert sorted(path.name for path in out.iterdir()) == made, "nothing half-written is left"
+    before = {name: (out / name / f"{name}.wav").read_bytes() for name in made}
+    with begun(model, folder, out) as again:
+        _, err = again.communicate(timeout=PATIENCE_S)
+        assert again.returncode == 0, err
+    assert f"6 files: {6 - len(made)} made, {len(made)} were there, 0 failed" in err
+    assert finished(out) == [str(number) for number in range(6)]
+    assert {name: (out / name / f"{name}.wav").read_bytes() for name in made} == before
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_workers_begin_ends_them_without_a_word_of_theirs(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    model, folder = save_tiny_model(tmp_path / "model"), real_scores(tmp_path / "in", 2)
+    with begun(model, folder, out) as process:
+        wait_until(lambda: children(process) >= 3)  # two workers, and what keeps track of their semaphores
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert err.endswith("ondes: stopped; nothing half-written is left\n")
+        wait_until(lambda: is_empty(process.pid))
+    assert not out.exists() or not list(out.iterdir())

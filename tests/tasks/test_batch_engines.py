@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import threading
+from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import stand_in
 from stand_in import write_scores
 
 from ondes.errors import UserError
-from ondes.tasks.batch_engines import engine_of
+from ondes.tasks.batch_engines import RAY_STARTS, engine_of, join_ray, ray_aside
 
 SCORES = {"a": "aaa", "b": "bbb refuse", "c": "crash", "d__d": "ddd", "e": "eee", "f": "fff"}
 
@@ -28,8 +32,7 @@ def finish(
         [str(word) for word in words], env=os.environ | search, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    # Ray writes there as well, in colours and words, when a worker dies.
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]  # nobody else may write there
     # Of a file that was finished as another's worker died, the word may be lost: it is found instead.
     return {name: (status.replace("kept", "made"), reason) for name, status, reason in rows}
 
@@ -75,3 +78,58 @@ def test_engines_are_known_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install 'ondes\[ray\]'"):
         engine_of("ray://example:10001")
+
+
+class BusyRay(ModuleType):
+    """Ray that does not start so many times."""
+
+    def __init__(self, failures: int, words: str) -> None:
+        super().__init__("ray")
+        self.failures, self.words, self.starts = failures, words, 0
+
+    def init(self, **_: object) -> None:
+        self.starts += 1
+        if self.starts <= self.failures:
+            raise RuntimeError(self.words)
+
+    def shutdown(self) -> None:
+        """Nothing has begun."""
+
+
+SLOW = "The current node timed out during startup."
+
+
+@pytest.mark.parametrize(
+    ("address", "words", "failures", "starts"),
+    [
+        (None, SLOW, 0, 1),
+        (None, SLOW, RAY_STARTS - 1, RAY_STARTS),
+        (None, SLOW, 99, RAY_STARTS),
+        (None, "no room", 99, 1),
+        ("ray://a:1", SLOW, 99, 1),
+    ],
+)
+def test_ray_is_waited_for_on_a_busy_machine(
+    address: str | None, words: str, failures: int, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = BusyRay(failures, words)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    expected = nullcontext() if failures < starts else pytest.raises(UserError, match=words)
+    with expected:
+        join_ray(address, 2)
+    assert ray.starts == starts
+
+
+def test_what_threads_of_ray_print_is_logged_and_results_are_not(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = sys.stdout
+    with caplog.at_level(logging.DEBUG, "ondes"), ray_aside():
+        other = threading.Thread(target=print, args=("(raylet) a worker died",))
+        other.start()
+        other.join()
+        print("a result")
+    assert sys.stdout is plain
+    assert capsys.readouterr().out == "a result\n"
+    assert "(raylet) a worker died" in caplog.text

@@ -8,16 +8,19 @@ worked on, and no other.
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, redirect_stdout
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -25,12 +28,17 @@ from ondes.errors import UserError
 from ondes.tasks.batch import Done, Item, Plan, Worker
 from ondes.tasks.bench import Cancelled
 
+log = logging.getLogger(__name__)
+
 Engine = Callable[[Plan, Sequence[Item], int], Generator[Done, None, None]]
 
 DIED = "the process that worked on it died, perhaps for lack of memory; try it alone, or with fewer workers"
 
 STOP_S = 30.0
 """How long workers of Ray may take to stop before they are killed."""
+
+RAY_STARTS = 4
+"""Ray gives itself 30 s to start, and a machine that is busy may need longer: so often it is tried."""
 
 
 def engine_of(name: str) -> Engine:
@@ -71,7 +79,8 @@ def _through(plan: Plan, waiting: deque[Item], workers: int) -> Generator[Done, 
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
-                    running[pool.submit(_work, waiting[0])] = waiting[0]
+                    with _deaf_to_ctrl_c():  # and so is a process that begins here
+                        running[pool.submit(_work, waiting[0])] = waiting[0]
                     waiting.popleft()
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     done = future.result()
@@ -87,6 +96,19 @@ def _through(plan: Plan, waiting: deque[Item], workers: int) -> Generator[Done, 
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return []
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Ctrl-C waits until afterwards; processes that begin within never hear it: the parent does, and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: Worker | None = None
@@ -155,6 +177,14 @@ def with_ray(
         workers: How many actors.
         address: Of a cluster, as `ray://host:10001`; where None Ray is started here, for this batch alone.
     """
+    with ray_aside():
+        yield from _with_actors(plan, items, workers, address)
+
+
+def _with_actors(
+    plan: Plan, items: Sequence[Item], workers: int, address: str | None
+) -> Generator[Done, None, None]:
+    """See `with_ray`."""
     join_ray(address, workers * plan.threads)
     import ray  # noqa: PLC0415
     from ray.exceptions import RayError  # noqa: PLC0415
@@ -184,7 +214,8 @@ def with_ray(
             actor.stop.remote()
         if running:
             ray.wait(list(running), num_returns=len(running), timeout=STOP_S)
-        ray.shutdown()
+        with redirect_stdout(_ToLog()):
+            ray.shutdown()
 
 
 def _check_beginning(actor: Any) -> None:
@@ -224,15 +255,60 @@ def join_ray(address: str | None, processors: int) -> None:
     if address is None:
         alone = {"address": "local", "include_dashboard": False}
         chosen |= {"num_cpus": processors, **alone}
+    for tries_left in reversed(range(RAY_STARTS if address is None else 1)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(**chosen)
+        except Exception as error:  # Ray has no class of its own for this
+            ray.shutdown()
+            words = " ".join(str(error).split())
+            if tries_left and "timed out" in words:
+                log.info("Ray is not ready yet: %s", words)
+                continue
+            raise UserError(
+                f"no Ray cluster at {address}: {words}; give ray://HOST:PORT"
+                if address
+                else f"Ray does not start here: {words}; try again, or work with the engine local"
+            ) from None
+        return
+
+
+@contextmanager
+def ray_aside() -> Iterator[None]:
+    """What threads of Ray print, as that a worker died, goes to the log: standard output is for results."""
+    before = sys.stdout
+    sys.stdout = _Aside(before, threading.get_ident())
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ray.init(**chosen)
-    except Exception as error:  # Ray has no class of its own for this
-        ray.shutdown()
-        words = " ".join(str(error).split())
-        raise UserError(
-            f"no Ray cluster at {address}: {words}; give ray://HOST:PORT"
-            if address
-            else f"Ray does not start here: {words}; try again, or --engine local"
-        ) from None
+        yield
+    finally:
+        sys.stdout = before
+
+
+class _ToLog(io.TextIOBase):
+    """Takes text as messages of little interest."""
+
+    def write(self, text: str) -> int:
+        """Log a text that says something."""
+        if text.strip():
+            log.debug("Ray: %s", text.strip())
+        return len(text)
+
+
+class _Aside:
+    """A stream for one thread; what others write goes to the log.
+
+    Args:
+        stream: Of the thread.
+        thread: Its number.
+    """
+
+    def __init__(self, stream: Any, thread: int) -> None:
+        self.stream, self.thread, self.log = stream, thread, _ToLog()
+
+    def write(self, text: str) -> int:
+        """Write for the thread, or log."""
+        return (self.stream if threading.get_ident() == self.thread else self.log).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
