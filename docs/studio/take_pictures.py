@@ -10,6 +10,7 @@ import io
 import shutil
 import sys
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -17,7 +18,11 @@ from playwright.sync_api import Page, sync_playwright
 from ondes.studio.page_plan import TABS
 
 HERE = Path(__file__).parent
-SHAPES = (("light", 1200, "light"), ("dark", 1200, "dark"), ("narrow", 400, "light"))
+SHAPES: tuple[tuple[str, int, Literal["light", "dark"]], ...] = (
+    ("light", 1200, "light"),
+    ("dark", 1200, "dark"),
+    ("narrow", 400, "light"),
+)
 TITLES = {tab.name: tab.title for tab in TABS} | {"chain-notes": "Chain"}
 TEXTS = {
     "compose": {"bars": "4", "ensemble": "string quartet"},
@@ -29,11 +34,14 @@ TEXTS = {
     "inpaint": {"regions": "1-2,4-4.75", "steps": "4"},
     "outpaint": {"after_s": "3", "steps": "4"},
     "chain-notes": {"bars": "4", "ensemble": "violin, cello"},
+    "chain-parts": {"into": "violin, cello"},
+    "chain-sound": {"steps": "4"},
+    "chain-longer": {"after_s": "2", "steps": "4"},
 }
 """Few steps: they are pictures of the page, not of the music."""
 WAIT_MS = 120_000
-TALLEST = 3600
-"""Pixels of a picture; the chain is longer."""
+TALLEST = 16_000
+"""Pixels of a picture, of which WebP has no more."""
 
 
 def take_all(url: str) -> None:
@@ -57,6 +65,8 @@ def take_all(url: str) -> None:
         ):
             fill(page, tab)
         fill(page, "chain-notes")
+        for step in ("chain-parts", "chain-sound", "chain-longer"):
+            run(page, step)
         for name, width, scheme in SHAPES:
             page.emulate_media(color_scheme=scheme)
             page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
@@ -89,6 +99,12 @@ def fill(page: Page, tab: str) -> None:
         latest = sources.nth(index).get_by_role("button", name="Use my latest")
         (latest if latest.is_visible() else sources.nth(index).get_by_role("button").first).click()
         sources.nth(index).locator(".o-transport").wait_for()
+    run(page, tab)
+
+
+def run(page: Page, tab: str) -> None:
+    """Choose the options of a tab that has its inputs, and wait for what it makes."""
+    body = page.locator(f"#{tab}-body")
     for name, text in TEXTS.get(tab, {}).items():
         page.locator(f"#{tab}-{name} textarea, #{tab}-{name} input").first.fill(text)
     if tab == "synthesize":

@@ -13,6 +13,7 @@ from studio_bench import RATE_HZ, Tone, ended, quiet, threaded, tone, wait_until
 
 from ondes.errors import UserError
 from ondes.scores import bundled_score
+from ondes.studio.examples import EXAMPLES, Example
 from ondes.studio.service import Job, LiveFormat, NotFound, QueueFull, Studio
 from ondes.studio.settings import StudioSettings
 from ondes.wav import to_pcm16
@@ -272,6 +273,21 @@ def test_settings_survive_the_way_to_a_worker(tmp_path: Path) -> None:
         StudioSettings.read(tmp_path / "nowhere")
     with pytest.raises(UserError, match="wall_s is 0; give more than 0"):
         StudioSettings(tmp_path, wall_s=0)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_is_a_file_that_never_expires(tmp_path: Path, example: Example) -> None:
+    studio = quiet(tmp_path)
+    studio.start()
+    try:
+        file = studio.example(example.name)
+        assert (file.name, file.expires_at, file.origin) == (example.file_name, None, example.origin)
+        assert file.kind == ("audio" if example.name.endswith("-played") else "score")
+        assert 8 < (file.duration_s or 0) < 150
+        assert studio.example(example.name).id == file.id
+        assert studio.file(f"example:{example.name}")[1].read_bytes() == example.path.read_bytes()
+    finally:
+        studio.stop()
 
 
 def test_models_and_counts(tmp_path: Path) -> None:

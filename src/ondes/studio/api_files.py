@@ -22,7 +22,7 @@ FileId = Annotated[
     str,
     Path(
         pattern="^([0-9a-f]{32}|example:[a-z0-9-]{1,40})$",
-        description="Id of a file, or example: and the name of a score of the package.",
+        description="Id of a file, or example: and the name of a file of the package.",
         examples=["example:prelude"],
     ),
 ]

@@ -133,7 +133,8 @@ def _add_task(router: APIRouter, studio: Studio, kind: str, model: type[Task]) -
 
     submit.__annotations__["task"] = model  # known only here, so no annotation can name it
     submit.__doc__ = (
-        f"{(model.__doc__ or '').strip()}\n\nReferences are ids of files, or example:prelude, example:band."
+        f"{(model.__doc__ or '').strip()}\n\nReferences are ids of files, or example: and a name: the scores "
+        "prelude and band, the sounds prelude-played and band-played."
     )
     router.add_api_route(
         f"/{kind}",

@@ -20,7 +20,7 @@ from typing import Protocol, runtime_checkable
 
 from ondes.errors import UserError, nearest
 from ondes.files import file_sha256
-from ondes.scores import BUNDLED_SCORES, bundled_score
+from ondes.studio.examples import example_named
 from ondes.studio.inspection import Description
 from ondes.studio.media import MEDIA_TYPES, display_name
 from ondes.studio.readers import LIGHT, PICTURES, Readers
@@ -29,7 +29,7 @@ from ondes.studio.store import File, Job, NotFound, QueueFull, Store, new_id
 from ondes.studio.views import VIEWS
 
 EXAMPLE = "example:"
-"""Before the name of a score of the package, where a reference to a file is asked for."""
+"""Before the name of a file of the package, where a reference to a file is asked for."""
 
 PIECE_BYTES = 2**18
 FULL_RETRY_S = 60
@@ -107,22 +107,18 @@ class FileRoom:
 
     def example(self, name: str) -> File:
         """See `Studio.example`."""
-        try:
-            score = bundled_score(name)
-        except UserError:
-            known = nearest(name, [score.name for score in BUNDLED_SCORES])
-            raise NotFound(f"there is no example {name[:40]!r}: {known}") from None
-        sha256 = file_sha256(score.path)
+        example = example_named(name)
+        sha256 = file_sha256(example.path)
         file_id = uuid.uuid5(uuid.NAMESPACE_URL, f"ondes:{name}:{sha256}").hex
         found = self.store.files.found(file_id)
         if found is None or not path_of(self.settings.folder, found).is_file():
             limits = {"audio_s": self.settings.audio_s, "notes": self.settings.notes}
-            what = self.readers.read("inspect", name, path=str(score.path), name=name, **limits)
-            size = score.path.stat().st_size
-            found = described(Description(**what), name=f"{name}.mid", size=size, sha256=sha256)
-            found.id, found.origin = file_id, f"bundled:{name}"
+            what = self.readers.read("inspect", name, path=str(example.path), name=name, **limits)
+            size = example.path.stat().st_size
+            found = described(Description(**what), name=example.file_name, size=size, sha256=sha256)
+            found.id, found.origin = file_id, example.origin
             incoming = self.settings.folder / "incoming" / new_id()
-            shutil.copyfile(score.path, incoming)
+            shutil.copyfile(example.path, incoming)
             incoming.replace(path_of(self.settings.folder, found))
             self.store.files.add(found)
         return found

@@ -29,7 +29,7 @@ MONO = ("ui-monospace", "Consolas", "monospace")
 """Fonts of the reader's own system: nothing is fetched from elsewhere."""
 
 TITLE = """<h1>ondes</h1>
-<p>Notes from noise, parts, sound, and more of it. Everything here is also an <a href="/openapi.json">API</a>.</p>"""
+<p>Write, arrange, play and change music. Everything here is also an <a href="/openapi.json">API</a>.</p>"""
 
 Models = Mapping[str, Sequence[str]]
 

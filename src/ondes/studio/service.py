@@ -123,7 +123,7 @@ class Studio:
         return self.room.add(name, source)
 
     def example(self, name: str) -> File:
-        """A score of the package, "prelude" or "band", as a file that never expires.
+        """A file of the package, as the score "prelude" or the sound "prelude-played", which never expires.
 
         Raises:
             NotFound: If there is none of this name.
@@ -134,7 +134,7 @@ class Studio:
         """Accept a job.
 
         Args:
-            task: What to do; its references are ids of files, or "example:" and the name of a score of the package.
+            task: What to do; its references are ids of files, or "example:" and the name of one.
             client: Who asks.
             key: What the client calls this job. Said again, it gets the job as it stands, whatever has become of the
                 queue and of the inputs since.

@@ -7,7 +7,7 @@ import { element, say, sentence } from "./element.js";
 import { History } from "./history.js";
 import { LivePlayer } from "./live.js";
 import { silenceOthers } from "./player.js";
-import { clock } from "./regions.js";
+import { clock, span } from "./regions.js";
 import { showResult } from "./result.js";
 import * as tabs from "./tabs.js";
 
@@ -222,11 +222,11 @@ function stateSentence(job) {
   if (job.cancel_requested && !isFinal(job)) return "Stopping …";
   if (job.state === "queued") return "Waiting for its turn …";
   if (job.state === "running") {
-    const left = job.eta_s ? `, about ${Math.ceil(job.eta_s)} s left` : "";
+    const left = job.eta_s ? `, about ${job.eta_s < 60 ? `${Math.ceil(job.eta_s)} s` : span(job.eta_s)} left` : "";
     return `Making it: ${share} %${left}.`;
   }
   if (job.state === "done") {
-    const took = job.finished_at && job.started_at ? ` in ${(job.finished_at - job.started_at).toFixed(1)} s` : "";
+    const took = job.finished_at && job.started_at ? ` in ${span(job.finished_at - job.started_at)}` : "";
     return `Done${took}.`;
   }
   return { cancelled: "Cancelled.", interrupted: "Interrupted; what was finished is kept.", failed: "" }[job.state] ?? "";

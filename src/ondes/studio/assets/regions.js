@@ -52,6 +52,13 @@ export function merged(regions) {
   return out;
 }
 
+// "8.2 s" or "1 min 42 s".
+export function span(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
 export function clock(seconds) {
   const tenths = Math.round(seconds * 10);
   const minutes = Math.floor(tenths / 600);

@@ -3,7 +3,7 @@
 import { fileUrl, getView } from "./api.js";
 import { element } from "./element.js";
 import { fileTrack, notesTrack } from "./mixer.js";
-import { facts, showScorePlayer, spectrogram } from "./showing.js";
+import { facts, remark, showScorePlayer, spectrogram } from "./showing.js";
 import * as tabs from "./tabs.js";
 
 const link = (text, url, name) => element("a", { class: "o-button o-download", href: url, download: name }, text);
@@ -43,7 +43,7 @@ function chooser(results, show) {
 }
 
 async function showScore(body, file, sources) {
-  const heading = element("p", { class: "o-facts" }, facts(file));
+  const heading = element("p", { class: "o-facts" }, facts(file) + remark(file));
   const timeline = element("ondes-timeline", { class: "o-roll" });
   const player = element("ondes-player");
   const before = Object.values(sources).find((source) => source.kind === "score");
@@ -79,7 +79,7 @@ function together(name, notes) {
 }
 
 async function showSound(body, file, stems, sources) {
-  const heading = element("p", { class: "o-facts" }, facts(file));
+  const heading = element("p", { class: "o-facts" }, facts(file) + remark(file));
   const timeline = element("ondes-timeline", { class: "o-wave" });
   const player = element("ondes-player");
   body.replaceChildren(heading, timeline, spectrogram(file), player);

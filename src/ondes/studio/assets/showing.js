@@ -17,6 +17,11 @@ export function facts(file) {
   return words.join(" · ");
 }
 
+// What is odd about a file, as a sentence after its facts.
+export function remark(file) {
+  return file.report ? `. ${file.report[0].toUpperCase()}${file.report.slice(1)}.`.replace(/\.+$/, ".") : "";
+}
+
 // Tracks to hear a score by: its parts as plain tones.
 export function scoreTracks(notes) {
   const named = notes.parts.map((part, index) => [part.name || `part ${index + 1}`, index]);

@@ -4,7 +4,7 @@
 import { upload } from "./api.js";
 import { NoteEditor } from "./editor.js";
 import { element, freshId, say, sentence } from "./element.js";
-import { facts, showFile } from "./showing.js";
+import { facts, remark, showFile } from "./showing.js";
 import * as tabs from "./tabs.js";
 
 const ENDINGS = {
@@ -50,10 +50,9 @@ export class Source extends HTMLElement {
 
   #offers() {
     const row = element("div", { class: "o-offers" });
-    if (this.accepts === "score") {
-      for (const name of ["prelude", "band"]) {
-        row.append(element("button", { type: "button", class: "o-small", onclick: () => this.example(name) }, `Example: ${name}`));
-      }
+    for (const piece of ["prelude", "band"]) {
+      const name = this.accepts === "score" ? piece : `${piece}-played`;
+      row.append(element("button", { type: "button", class: "o-small", onclick: () => this.example(name) }, `Example: ${piece}`));
     }
     const latest = element("button", { type: "button", class: "o-small", onclick: () => this.take(tabs.latest(this.accepts)) },
       this.accepts === "score" ? "Use my latest notes" : "Use my latest sound");
@@ -94,7 +93,7 @@ export class Source extends HTMLElement {
         throw new Error(`${file.name} is ${found}, this takes ${wanted}; give ${NAMES[this.accepts]}`);
       }
       this.file = file;
-      say(this.about, facts(file) + (file.report ? `. ${file.report}` : ""));
+      say(this.about, file.job_id ? facts(file) : facts(file) + remark(file));
       this.timeline = await showFile(this.place, file, { selects: this.selecting });
       this.timeline.addEventListener("regions", () => tabs.regionsDrawn(this.tab, this.timeline));
       tabs.regionsAgain(this.tab);

@@ -298,6 +298,20 @@ export class Timeline extends HTMLElement {
       }
     }
     context.globalAlpha = 1;
+    this.#barNumbers(context, x);
+  }
+
+  // As the option "Bars" counts them: from 1, and not all where they would touch.
+  #barNumbers(context, x) {
+    const bars = this.bars ?? [];
+    if (bars.length < 2) return;
+    const least = Math.min(...bars.slice(1).map((bar, index) => x(bar) - x(bars[index])));
+    const every = [1, 2, 4, 8, 16, 32, 64, 128].find((each) => each * least >= 28) ?? 256;
+    context.fillStyle = this.colour("--o-muted");
+    for (let number = 0; number < bars.length; number += every) {
+      // The first has the names of the octaves beside it.
+      if (number) context.fillText(String(number + 1), x(bars[number]) + 3, 8);
+    }
   }
 
   setPlayhead(seconds) {
