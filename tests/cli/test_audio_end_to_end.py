@@ -9,7 +9,8 @@ import pytest
 import soundfile
 from sine_pipeline import Ondes
 
-from tiny_model import save_tiny_audio
+from midi_bytes import midi, note, track
+from tiny_model import save_tiny_audio, save_tiny_model
 
 RATE_HZ = 16_000
 
@@ -36,7 +37,9 @@ def _read(path: str) -> np.ndarray:
     return soundfile.read(path, dtype="float32", always_2d=True)[0]
 
 
-@pytest.mark.parametrize("name", ["short.wav", "mono.flac", "float.wav"])
+@pytest.mark.parametrize(
+    "name", ["mono.flac", "float.wav", pytest.param("short.wav", marks=pytest.mark.slow)]
+)
 def test_inpainting_and_outpainting_keep_every_sample_outside(name: str, play: Ondes, ondes: Ondes) -> None:
     before = Path(name).read_bytes()
     suffix = Path(name).suffix
@@ -123,3 +126,24 @@ def test_a_model_of_another_kind_is_refused(ondes: Ondes, tmp_path: Path) -> Non
     run = ondes("generate", "--model", "synth-small", "-o", tmp_path / "new.wav")
     assert (run.status, run.err.count("\n")) == (2, 1)
     assert "there is no audio 'synth-small'" in run.err
+
+
+def test_a_region_is_played_from_a_score_and_replayed(
+    play: Ondes, ondes: Ondes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    synthesiser = save_tiny_model(tmp_path_factory.mktemp("models") / "synth")
+    score = midi(track(note(0, 960, 69)))
+    Path("song.mid").write_bytes(score)
+    words = ["inpaint", "short.wav", "--midi", "song.mid", "--regions", "0.5-0.75", "--threads", 1]
+    assert ondes(*words, "--model", synthesiser, "-o", "new.wav").status == 0
+    given, new = _read("short.wav"), _read("new.wav")
+    outside = np.r_[0 : RATE_HZ // 2, RATE_HZ * 3 // 4 : len(given)]
+    assert np.array_equal(new[outside], given[outside])
+    assert not np.allclose(new, given, atol=1e-3)
+    assert ondes("replay", "new.json", "-o", "again.wav").status == 0
+    assert Path("again.wav").read_bytes() == Path("new.wav").read_bytes()
+    Path("song.mid").write_bytes(score + b"\0")
+    run = ondes("replay", "new.json", "-o", "again.wav")
+    assert (run.status, "is gone or has changed" in run.err) == (2, True)
+    run = ondes(*words, "--strength", 0.5)
+    assert (run.status, "--strength is of music without a score" in run.err) == (2, True)

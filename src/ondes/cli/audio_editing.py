@@ -24,9 +24,11 @@ from ondes.tasks.audio_orders import (
 )
 from ondes.tasks.audio_record import is_audio_record
 from ondes.tasks.audio_writing import staged, write_blocks
+from ondes.tasks.performing import score_source
 
 if TYPE_CHECKING:
     from ondes.pipelines.audio_opening import AudioMaker
+    from ondes.pipelines.synthesis import SynthesisPipeline
 
 KEEPING = ("inpaint", "outpaint")
 """Verbs that leave samples of their input as they are."""
@@ -112,7 +114,8 @@ def carry_out(orders: Sequence[Order], folder: Path, engine: Engine, *, sidecar:
             made = run(order, pipeline, place / order.name)
             if sidecar:
                 inputs = [Source(portable_name(sound.path, folder), sound.sha256) for sound in order.sounds]
-                record = describe(order, inputs, made, folder, engine, pipeline)
+                score = None if order.score is None else score_source(order.score, folder)
+                record = describe(order, inputs, made, folder, engine, pipeline, score=score)
                 record.write(_beside(place / order.name))
 
 
@@ -156,20 +159,18 @@ def check_inputs_stay(path: Path, sounds: Iterable[Sound]) -> None:
         raise UserError(f"{path} is the input itself, which is never changed; pass another -o")
 
 
-def load_audio(engine: Engine) -> AudioMaker:
+def load_audio(engine: Engine) -> AudioMaker | SynthesisPipeline:
     """A model that makes audio, after telling torch how many threads it may use.
 
     Raises:
         UserError: If there is no such model or vocoder, or its weights are damaged.
     """
     with waiting(f"Loading {engine.model}"):
-        from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
-
         use_threads(engine.threads)
-        return open_audio_pipeline(engine.model, vocoder=engine.vocoder)
+        return engine.open()
 
 
-def run(order: Order, pipeline: AudioMaker, path: Path) -> Output:
+def run(order: Order, pipeline: AudioMaker | SynthesisPipeline, path: Path) -> Output:
     """Make one file, with a progress bar."""
     with rendering.timed() as elapsed_s, playing(order.name) as report:
         made = write_blocks(blocks_of(order, pipeline, report), path, encoding=order.encoding)

@@ -73,6 +73,16 @@ StyleOption = Annotated[
         help="One of the model's styles; repeat it for several; a wrong one lists them.", show_default=False
     ),
 ]
+FillStrengthOption = Annotated[
+    float | None,
+    typer.Option(
+        "--strength",
+        min=0.0,
+        max=1.0,
+        help="0 fills in what repeats around, 1 leaves it to the model. [default: the model's]",
+        show_default=False,
+    ),
+]
 LoudnessOption = Annotated[
     float | None,
     typer.Option(
@@ -109,6 +119,8 @@ def dials(
     temperature: float | None,
     style: list[str] | None,
     lufs: float | None = None,
+    *,
+    strength: float | None = None,
 ) -> dict[str, Any]:
     """What was chosen, as keyword arguments of the pipeline's verbs, all of them JSON."""
     chosen = {
@@ -118,6 +130,7 @@ def dials(
         "temperature": temperature,
         "style": list(style) if style else None,
         "loudness_lufs": lufs,
+        "strength": strength,
     }
     return {name: value for name, value in chosen.items() if value is not None}
 

@@ -127,7 +127,7 @@ def evaluate_audio_model(
     use_threads(threads)
     embeddings = _embeddings(embedding or ["musicnn"], embedding_weights)
     subject, about = audio_subject(model, steps)
-    rivals = {f"rival {Path(name).name}": _rival(name, sizes["seconds"], seed) for name in rival or ()}
+    rivals = {f"rival {_called(name)}": _rival(name, sizes["seconds"], seed) for name in rival or ()}
     training = _training_name(data) if train is None else train
     renderer = _renderer([data, *([training] if training else [])], soundfont)
     settings = about | {"data": data, "training set": training or "not given", "seed": seed} | sizes
@@ -171,6 +171,12 @@ def audio_subject(model: str, steps: int | None) -> tuple[AudioSubject, dict[str
     )
     about = {"model": model, "model_hash": pipeline.model_hash, "steps": steps or pipeline.default_steps}
     return subject, about
+
+
+def _called(name: str) -> str:
+    """What a report calls a model or folder: runs of a training keep theirs in folders called "model"."""
+    path = Path(name)
+    return path.resolve().parent.name if path.name == "model" and path.is_dir() else path.name
 
 
 def _rival(name: str, duration_s: float, seed: int) -> Callable[[int], Audio]:

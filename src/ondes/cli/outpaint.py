@@ -9,6 +9,7 @@ import typer
 from ondes.cli import audio_editing, audio_options
 from ondes.cli.audio_options import (
     CountOption,
+    FillStrengthOption,
     GuidanceOption,
     ModelOption,
     OutputOption,
@@ -45,6 +46,7 @@ def outpaint(
     output: OutputOption = None,
     before: BeforeOption = "0",
     after: AfterOption = "0",
+    strength: FillStrengthOption = None,
     count: CountOption = 1,
     seed: SeedOption = 0,
     steps: StepsOption = None,
@@ -67,7 +69,7 @@ def outpaint(
         raise UserError(
             f"--before {before} and --after {after} add nothing; give one of them more, as --after 20"
         )
-    choices = added | audio_options.dials(steps, sampler, guidance, temperature, style)
+    choices = added | audio_options.dials(steps, sampler, guidance, temperature, style, strength=strength)
     groups = audio_editing.looked_at(sounds)
     variants = seeds(choices, seed, count)
     folder, orders = audio_editing.plan("outpaint", groups, variants, output, done="outpainted")

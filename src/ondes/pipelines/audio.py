@@ -44,6 +44,7 @@ class AudioPipeline(AudioModel, StoredPipeline):
         first_frames: Frames of the first window of new music, short so that a stream begins early.
         opening_lufs: What the loudness of that window becomes, with one gain for the whole piece, where the caller asks
             for none; `gain_db` alone is applied where missing.
+        default_fill_strength: Strength of `stream_inpaint` and `stream_outpaint` where the caller names none.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class AudioPipeline(AudioModel, StoredPipeline):
         gain_db: float = 0.0,
         first_frames: int = 512,
         opening_lufs: float | None = None,
+        default_fill_strength: float = 0.5,
     ) -> None:
         super().__init__()
         self.register_modules(network=network, vocoder=vocoder, scheduler=scheduler)
@@ -71,6 +73,7 @@ class AudioPipeline(AudioModel, StoredPipeline):
             gain_db=gain_db,
             first_frames=first_frames,
             opening_lufs=opening_lufs,
+            default_fill_strength=default_fill_strength,
         )
         network.eval()
         vocoder.eval()
@@ -200,6 +203,7 @@ class AudioPipeline(AudioModel, StoredPipeline):
         audio: Sound,
         regions: Regions,
         *,
+        strength: float | None = None,
         seed: int = 0,
         progress: Progress | None = None,
         **choices: Any,
@@ -207,9 +211,20 @@ class AudioPipeline(AudioModel, StoredPipeline):
         """A sound of which some regions are made anew, in blocks; see `AudioModel.inpaint`.
 
         One window holds a region and what is known on both sides; long regions take several. Crossfades are of 192
-        samples. `choices` are those of `maker`.
+        samples.
+
+        Args:
+            audio: As of `stream_vary`.
+            regions: As of `AudioModel.inpaint`.
+            strength: How much of a region is the model's own, where sound on both sides and the region fit into one
+                window: at 1 it begins from noise; at less from the beats and bars that the sounds around repeat, with
+                so much noise (SDEdit: Meng et al. 2021, arXiv 2108.01073), and at 0 these are all there is.
+            seed: Of the noise.
+            progress: As of `stream`.
+            choices: As of `maker`.
         """
-        return mended(self, audio, self.maker(seed, **choices), regions=regions, progress=progress)
+        maker, share = self.maker(seed, **choices), self._fill_strength(strength)
+        return mended(self, audio, maker, regions=regions, strength=share, progress=progress)
 
     def stream_outpaint(
         self,
@@ -217,13 +232,29 @@ class AudioPipeline(AudioModel, StoredPipeline):
         *,
         before_s: float = 0.0,
         after_s: float = 0.0,
+        strength: float | None = None,
         seed: int = 0,
         progress: Progress | None = None,
         **choices: Any,
     ) -> Iterator[Audio]:
-        """A sound made longer, in blocks; see `AudioModel.outpaint`. `choices` are those of `maker`."""
-        maker = self.maker(seed, **choices)
-        return lengthened(self, audio, maker, before_s=before_s, after_s=after_s, progress=progress)
+        """A sound made longer, in blocks; see `AudioModel.outpaint`.
+
+        Args:
+            audio: As of `stream_vary`.
+            before_s: As of `AudioModel.outpaint`.
+            after_s: As of `AudioModel.outpaint`.
+            strength: As of `stream_inpaint`, of the first two seconds from the sound on.
+            seed: Of the noise.
+            progress: As of `stream`.
+            choices: As of `maker`.
+        """
+        maker, share = self.maker(seed, **choices), self._fill_strength(strength)
+        ends = {"before_s": before_s, "after_s": after_s}
+        return lengthened(self, audio, maker, **ends, strength=share, progress=progress)
+
+    def _fill_strength(self, strength: float | None) -> float:
+        """What was asked for, or the model's own."""
+        return float(self.config["default_fill_strength"] if strength is None else strength)
 
     def plan(self, frames: int, *, first: int | None = None) -> list[Segment]:
         """Windows in which so many frames are made, each with the end of the one before as context.

@@ -16,6 +16,7 @@ from ondes.audio import Audio
 from ondes.models.vocoder_joins import Surroundings, surroundings, voiced_between
 from ondes.pipelines.audio_canvas import Canvas
 from ondes.pipelines.audio_rates import exactly, resampled
+from ondes.pipelines.audio_repeats import repeated
 from ondes.pipelines.audio_windows import Meter, WindowMaker, mirrored, place_of, windows_between
 from ondes.pipelines.limiter import limited
 from ondes.pipelines.splicing import FADE_SAMPLES, extrapolate, extrapolate_back, splice_region
@@ -26,17 +27,47 @@ from ondes.representations.segments import Segment
 HEARD_FRAMES = 64
 """Frames on either side of what is made that the vocoder gets to hear."""
 
+LEAD_FRAMES = 176
+"""What follows a sound repeats it for so long, 2 s, at most: one bar."""
+
 SEARCHED_FRAMES = 192
 """Frames among which one is sought that begins at a whole sample of the sound's own rate."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Frames of windows and of what is known in them, and what both are multiples of."""
+    """How gaps become windows.
+
+    Attributes:
+        window_frames: Most frames of a window.
+        context_frames: Frames of a window that are known, on a side where there are any.
+        multiple: Windows are whole multiples of it.
+        strength: Where on the path the first window of a gap begins: at 1 from noise, at less from what repeats around
+            the gap, with so much noise. Of gaps between two sounds only those that fit into one window begin so.
+    """
 
     window_frames: int
     context_frames: int
     multiple: int
+    strength: float = 1.0
+
+    def windows(self, first: int, stop: int, end: int) -> list[Segment]:
+        """See `windows_between`."""
+        return windows_between(
+            first,
+            stop,
+            end,
+            window=self.window_frames,
+            context=self.context_frames,
+            multiple=self.multiple,
+        )
+
+    def continuation(self, first: int, end: int) -> list[Segment]:
+        """Windows of what follows a sound; the first is short where it begins with what the sound repeats."""
+        lead = min(end, first + LEAD_FRAMES) if first and self.strength < 1 else end
+        plan = self.windows(first, lead, lead)
+        made = plan[-1].stop
+        return plan + (self.windows(made, end, end) if made < end else [])
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,17 +245,17 @@ def gap_mel(
 
     Where only the sound after is known, windows are made from the last to the first.
     """
-    settings = {
-        "window": sizes.window_frames,
-        "context": sizes.context_frames,
-        "multiple": sizes.multiple,
-    }
-    if gap.first or gap.stop == gap.end:
-        plan = windows_between(gap.first, gap.stop, gap.end, **settings)
-        yield from _made(plan, gap, canvas, maker, meter)
+    if gap.first and gap.stop < gap.end:
+        plan = sizes.windows(gap.first, gap.stop, gap.end)
+        # Of a long gap no one window sees both sides.
+        strength = sizes.strength if len(plan) == 1 else 1.0
+        yield from _made(plan, gap, canvas, maker, meter, strength)
+    elif gap.stop == gap.end:
+        plan = sizes.continuation(gap.first, gap.end)
+        yield from _made(plan, gap, canvas, maker, meter, sizes.strength)
     else:
-        plan = mirrored(windows_between(gap.end - gap.stop, gap.end, gap.end, **settings), gap.end)
-        yield from backwards(_made(plan, gap, canvas, maker, meter))
+        plan = mirrored(sizes.continuation(gap.end - gap.stop, gap.end), gap.end)
+        yield from backwards(_made(plan, gap, canvas, maker, meter, sizes.strength))
 
 
 def backwards(pieces: Iterable[Float[Tensor, "2 bands _"]]) -> Iterator[Float[Tensor, "2 bands _"]]:
@@ -241,15 +272,20 @@ def backwards(pieces: Iterable[Float[Tensor, "2 bands _"]]) -> Iterator[Float[Te
 
 
 def _made(
-    plan: Sequence[Segment], gap: Gap, canvas: Canvas, maker: WindowMaker, meter: Meter
+    plan: Sequence[Segment],
+    gap: Gap,
+    canvas: Canvas,
+    maker: WindowMaker,
+    meter: Meter,
+    strength: float,
 ) -> Iterator[Float[Tensor, "2 bands _"]]:
-    """New frames of each window of a plan."""
+    """New frames of each window of a plan; the strength is that of the first."""
     network = maker.network
     spec = network.spec
     rate = spec.frames_per_second
     known = _Known(gap, spec)
     origin_frame = math.floor(gap.origin * rate / canvas.rate_hz)
-    for segment in plan:
+    for number, segment in enumerate(plan):
         log_mel, given = known.read(segment)
         fresh = ~given
         fresh[: max(0, gap.first - segment.start)] = False
@@ -267,7 +303,16 @@ def _made(
         )
         values = network.standardise(log_mel[None].to(network.device))
         values = torch.where(given.to(network.device), values, 0.0)
-        features = maker.make(place, values, given.to(network.device), tell=tell)
+        guess = known.repeats(int(fresh.sum())) if strength < 1 and not number else None
+        if guess is None:
+            features = maker.make(place, values, given.to(network.device), tell=tell)
+        else:
+            outline = torch.zeros_like(log_mel)
+            outline[..., fresh] = guess
+            begin = maker.noised(network.standardise(outline[None].to(network.device)), place, strength)
+            features = maker.make(
+                place, values, given.to(network.device), begin=begin, level=strength, tell=tell
+            )
         made = network.restore(features[0]).cpu()
         known.keep(segment, made, given | fresh)
         meter.count(new_s)
@@ -303,6 +348,10 @@ class _Known:
             log_mel[..., here] = torch.where(usable, frames[..., there], log_mel[..., here])
             given[here] |= usable
         return log_mel, given
+
+    def repeats(self, frames: int) -> Float[Tensor, "2 bands {frames}"] | None:
+        """What the first window would hold if both sides repeated themselves; None where they are too short to say."""
+        return repeated(self.left, self.right, frames)
 
     def keep(self, segment: Segment, log_mel: Tensor, valid: Tensor) -> None:
         """Remember the window made last."""

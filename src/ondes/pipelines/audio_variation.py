@@ -55,10 +55,7 @@ def varied_mel(
         known = torch.arange(segment.frames, device=network.device) < segment.known
         place = place_of(segment, frames_per_second=rate, length_s=length_s)
         begin = start(place, segment.known)
-        if strength == 0:
-            before = torch.where(known, values, begin)
-        else:
-            before = maker.make(place, values, known, begin=begin, level=strength, tell=tell)
+        before = maker.make(place, values, known, begin=begin, level=strength, tell=tell)
         meter.count(new_s)
         yield network.restore(before[0, ..., segment.known :]).cpu()
 

@@ -111,12 +111,20 @@ def between(
 
 
 def mended(
-    pipeline: AudioPipeline, sound: Sound, maker: WindowMaker, *, regions: Regions, progress: Progress | None
+    pipeline: AudioPipeline,
+    sound: Sound,
+    maker: WindowMaker,
+    *,
+    regions: Regions,
+    strength: float,
+    progress: Progress | None,
 ) -> Iterator[Audio]:
     """See `AudioPipeline.stream_inpaint`."""
+    checked_strength(strength)
     source = open_sound(sound)
     found = to_regions(regions, sample_rate_hz=source.sample_rate_hz, length_samples=source.samples)
-    return _filled(pipeline, Canvas(source, offset=0, length=source.samples, regions=found), maker, progress)
+    canvas = Canvas(source, offset=0, length=source.samples, regions=found)
+    return _filled(pipeline, canvas, maker, progress, strength=strength)
 
 
 def lengthened(
@@ -126,9 +134,11 @@ def lengthened(
     *,
     before_s: float,
     after_s: float,
+    strength: float,
     progress: Progress | None,
 ) -> Iterator[Audio]:
     """See `AudioPipeline.stream_outpaint`."""
+    checked_strength(strength)
     source = open_sound(sound)
     before, after = (
         round(checked_length(length_s, f"an addition {where}", least_s=0.0) * source.sample_rate_hz)
@@ -141,15 +151,20 @@ def lengthened(
     edges = ((0, before), (last, last + after))
     regions = [Region(start, stop) for start, stop in edges if start < stop]
     canvas = Canvas(source, offset=before, length=last + after, regions=regions)
-    return _filled(pipeline, canvas, maker, progress)
+    return _filled(pipeline, canvas, maker, progress, strength=strength)
 
 
 def _filled(
-    pipeline: AudioPipeline, canvas: Canvas, maker: WindowMaker, progress: Progress | None
+    pipeline: AudioPipeline,
+    canvas: Canvas,
+    maker: WindowMaker,
+    progress: Progress | None,
+    *,
+    strength: float,
 ) -> Iterator[Audio]:
     """The timeline with its regions filled."""
     window, context = (int(pipeline.config[name]) for name in ("window_frames", "context_frames"))
-    sizes = Sizes(window, min(context, window // 4), int(pipeline.network.multiple))
+    sizes = Sizes(window, min(context, window // 4), int(pipeline.network.multiple), strength)
     total_s = sum(region.samples for region in canvas.regions) / canvas.rate_hz
     for block in fill(canvas, maker, pipeline.vocoder, sizes, Meter(progress, total_s)):
         yield Audio(block, canvas.rate_hz)

@@ -17,6 +17,7 @@ from ondes.diffusion.guidance import Denoiser, guide, hold
 from ondes.diffusion.noise import position_noise
 from ondes.diffusion.sampling import denoise, invert
 from ondes.models.mel_unet import MelUNet
+from ondes.models.note_denoiser import NoteDenoiser
 from ondes.pipelines.loading import fast_arithmetic
 from ondes.pipelines.samplers import (
     checked_guidance,
@@ -67,8 +68,8 @@ class Place:
 
     start_frame: int
     frames: int
-    since_start_s: float
-    until_end_s: float
+    since_start_s: float = 0.0
+    until_end_s: float = math.inf
 
 
 def place_of(segment: Segment, *, frames_per_second: float, length_s: float, origin_frame: int = 0) -> Place:
@@ -106,7 +107,7 @@ class WindowMaker:
 
     def __init__(
         self,
-        network: MelUNet,
+        network: MelUNet | NoteDenoiser,
         scheduler: Any,
         *,
         steps: int,
@@ -123,7 +124,8 @@ class WindowMaker:
         self.scheduler = copy.deepcopy(scheduler) if sampler is None else make_scheduler(sampler)
         self.style = (style,) if isinstance(style, str) else tuple(style)
         self.seed = seed
-        network.conditions(1, style=self.style)  # refuses unknown styles before any work
+        if isinstance(network, MelUNet):
+            network.conditions(1, style=self.style)  # refuses unknown styles before any work
 
     def noise(self, place: Place) -> Float[Tensor, "1 2 bands frames"]:
         """Noise of a place, as hot as was asked for."""
@@ -156,7 +158,7 @@ class WindowMaker:
             values: Features that are known.
             known: The frames in which they are.
             begin: The point of the path to begin at; the place's noise where missing.
-            level: Where on the path that is.
+            level: Where on the path that is; at 0 there is nothing to do.
             tell: Called with the share that is done.
 
         Returns:
@@ -167,6 +169,8 @@ class WindowMaker:
             self._denoiser(place, values, known), lambda calls: tell(calls / len(self.scheduler.timesteps))
         )
         start = self.noise(place) if begin is None else begin
+        if level == 0:
+            return torch.where(fixed, values, start)
         with fast_arithmetic(self.network.device):
             made = denoise(denoiser, start, scheduler=self.scheduler, steps=self.steps, level=level)
         return torch.where(fixed, values, made.float())

@@ -176,10 +176,10 @@ def _chosen(choices: dict[str, Any]) -> dict[str, Any]:
         raise UserError("Msanii knows no styles; leave out the style, or choose another model")
     if given.get("sampler", SAMPLER) != SAMPLER:
         raise UserError(f"Msanii has no sampler {given['sampler']!r}; {SAMPLER!r} is its only one")
-    for name in ("guidance_scale", "temperature"):
+    for name in ("guidance_scale", "temperature", "strength"):
         if given.get(name, 1.0) != 1:
             raise UserError(f"Msanii has no {name}; leave it out, or choose another model")
-    ours = ("style", "sampler", "guidance_scale", "temperature")
+    ours = ("style", "sampler", "guidance_scale", "temperature", "strength")
     return {name: value for name, value in given.items() if name not in ours}
 
 

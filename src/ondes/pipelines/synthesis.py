@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,24 +12,18 @@ import torch
 from torch import Tensor
 
 from ondes.audio import Audio
-from ondes.diffusion.guidance import guide, hold
-from ondes.diffusion.noise import position_noise
-from ondes.diffusion.sampling import denoise
 from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.note_denoiser import NoteDenoiser
 from ondes.models.vocoder import Vocoder
+from ondes.pipelines.audio_inputs import Sound
+from ondes.pipelines.audio_model import Regions
+from ondes.pipelines.audio_windows import Place
 from ondes.pipelines.limiter import Limiter
-from ondes.pipelines.loading import fast_arithmetic, load_with_vocoder
+from ondes.pipelines.loading import load_with_vocoder
 from ondes.pipelines.playback import heard_frames
-from ondes.pipelines.samplers import (
-    checked_guidance,
-    checked_steps,
-    checked_temperature,
-    make_scheduler,
-)
+from ondes.pipelines.score_inpainting import NoteWindowMaker, played_anew
 from ondes.pipelines.stored import StoredPipeline
-from ondes.representations.note_frames import to_note_frames
 from ondes.representations.segments import Segment, segments
 from ondes.score import Notes, read_score, to_notes
 
@@ -217,6 +210,45 @@ class SynthesisPipeline(StoredPipeline):
         frames = self._frames(notes)
         return torch.cat(list(self._stream_mel(notes, frames, sample)), -1)[..., :frames].numpy()
 
+    def inpaint(self, audio: Sound, regions: Regions, score: Any, **choices: Any) -> Audio:
+        """A sound of which some regions are played anew from a score; see `stream_inpaint`."""
+        return Audio.concatenate(self.stream_inpaint(audio, regions, score=score, **choices))
+
+    def stream_inpaint(
+        self,
+        audio: Sound,
+        regions: Regions,
+        *,
+        score: Any,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        temperature: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Audio]:
+        """A sound of which some regions are played anew from a score, in blocks; all else stays bit for bit.
+
+        The notes say what sounds in a region, the sound around it how: it is context of the same windows. Whatever was
+        in a region before plays no part. Sound and score begin at the same moment.
+
+        Args:
+            audio: A file, `Audio`, or a pair of array and rate, mono or stereo at any rate.
+            regions: A line such as "12.5-15,1:03-1:07.25", pairs of start and stop in seconds, or `Region`s in samples.
+            score: As of `stream`.
+            seed: As of `stream`.
+            steps: As of `stream`.
+            sampler: As of `stream`.
+            guidance_scale: As of `stream`.
+            temperature: As of `stream`.
+            progress: Called with the seconds made and to be made; it may raise to stop.
+
+        Raises:
+            UserError: If the sound, a region, the score or a setting cannot be used.
+        """
+        maker = self._maker(seed, steps, sampler, guidance_scale, temperature)
+        return played_anew(self, audio, regions, score, maker, progress=progress)
+
     def join_times_s(self, duration_s: float) -> np.ndarray:
         """Where segments join in audio of a length, in seconds."""
         spec = self.denoiser.spec
@@ -245,35 +277,33 @@ class SynthesisPipeline(StoredPipeline):
         temperature: float | None,
     ) -> Callable[[Notes, Segment, Tensor], Tensor]:
         """A function from notes, a segment and its known frames to the features of the segment."""
-        steps = checked_steps(self.default_steps if steps is None else steps)
-        scale = checked_guidance(1.0 if guidance_scale is None else float(guidance_scale))
-        heat = checked_temperature(
-            float(self.config["default_temperature"] if temperature is None else temperature)
-        )
-        scheduler = copy.deepcopy(self.scheduler) if sampler is None else make_scheduler(sampler)
-        model: NoteDenoiser = self.denoiser
+        maker = self._maker(seed, steps, sampler, guidance_scale, temperature)
 
-        @torch.no_grad()
         def sample(notes: Notes, segment: Segment, context: Tensor) -> Tensor:
-            window = to_note_frames(notes, start_frame=segment.start, frames=segment.frames)
-            conditioning = model.condition(window.to(model.device))
-            blind = model.drop(conditioning, torch.ones(1, dtype=torch.bool, device=model.device))
-            noise = position_noise(
-                tuple(context.shape[1:3]), start_frame=segment.start, frames=segment.frames, seed=seed
-            )[None].to(model.device)
-            known = torch.arange(segment.frames, device=model.device)[None] < segment.known
             values = torch.nn.functional.pad(context, (0, segment.frames - segment.known))
-            denoiser = guide(
-                lambda noisy, level: model(noisy, level, conditioning, known),
-                lambda noisy, level: model(noisy, level, blind, known),
-                scale=scale,
-            )
-            held = hold(denoiser, values, known[:, None, None])
-            with fast_arithmetic(model.device):
-                made = denoise(held, heat * noise, scheduler=scheduler, steps=steps)
-            return torch.where(known[:, None, None], values, made.float())
+            known = torch.arange(segment.frames, device=values.device) < segment.known
+            return maker.of(notes).make(Place(segment.start, segment.frames), values, known)
 
         return sample
+
+    def _maker(
+        self,
+        seed: int,
+        steps: int | None,
+        sampler: str | None,
+        guidance_scale: float | None,
+        temperature: float | None,
+    ) -> NoteWindowMaker:
+        """What makes windows as was asked for."""
+        return NoteWindowMaker(
+            self.denoiser,
+            self.scheduler,
+            steps=self.default_steps if steps is None else steps,
+            sampler=sampler,
+            guidance_scale=1.0 if guidance_scale is None else float(guidance_scale),
+            temperature=float(self.config["default_temperature"] if temperature is None else temperature),
+            seed=seed,
+        )
 
     def _stream_mel(
         self, notes: Notes, frames: int, sample: Callable[[Notes, Segment, Tensor], Tensor]

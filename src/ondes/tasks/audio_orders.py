@@ -17,8 +17,11 @@ from ondes.tasks.performing import portable
 if TYPE_CHECKING:
     from ondes.audio import Audio
     from ondes.pipelines.audio_opening import AudioMaker
+    from ondes.pipelines.synthesis import SynthesisPipeline
 
 DEFAULT_MODEL = "audio-small"
+SCORE_MODEL = "synth-small"
+"""Plays regions of sounds anew from a score."""
 
 MOST_CHANNELS = 2
 
@@ -59,6 +62,7 @@ class Order:
         choices: Keyword arguments of the verb, all of them JSON.
         name: Of the file.
         encoding: Of the file, as `AudioWriter` takes it.
+        score: The score of which regions are played anew.
     """
 
     verb: str
@@ -66,15 +70,40 @@ class Order:
     choices: dict[str, Any]
     name: str
     encoding: str | None
+    score: Path | None = None
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What makes the audio, by the names that people type; the model's own vocoder, torch's own threads where None."""
+    """What makes the audio, by the names that people type; the model's own vocoder, torch's own threads where None.
+
+    A model of music from nothing, or one that plays scores.
+    """
 
     model: str
     vocoder: str | None
     threads: int | None
+    plays: bool = False
+
+    def open(self) -> AudioMaker | SynthesisPipeline:
+        """The model.
+
+        Raises:
+            UserError: If there is no such model or vocoder, its weights are damaged, or it cannot play regions.
+        """
+        if not self.plays:
+            from ondes.pipelines.audio_opening import open_audio_pipeline  # noqa: PLC0415
+
+            return open_audio_pipeline(self.model, vocoder=self.vocoder)
+        from ondes.pipelines.opening import open_pipeline  # noqa: PLC0415
+        from ondes.pipelines.synthesis import SynthesisPipeline  # noqa: PLC0415
+
+        pipeline = open_pipeline(self.model, vocoder=self.vocoder)
+        if not isinstance(pipeline, SynthesisPipeline):
+            raise UserError(
+                f"{self.model} plays whole scores, no regions of sounds; choose {SCORE_MODEL}, or give no score"
+            )
+        return pipeline
 
 
 def look_at(path: Path) -> Sound:
@@ -120,12 +149,13 @@ def past_the_last_seed(first: int, count: int) -> str:
 
 
 def blocks_of(
-    order: Order, pipeline: AudioMaker, progress: Callable[[float, float], None]
+    order: Order, pipeline: AudioMaker | SynthesisPipeline, progress: Callable[[float, float], None]
 ) -> Iterator[Audio]:
     """The music block after block as it is made."""
     name = f"stream_{order.verb}" if order.sounds else "stream"
     verb: Callable[..., Iterator[Audio]] = getattr(pipeline, name)
-    yield from verb(*(sound.path for sound in order.sounds), progress=progress, **order.choices)
+    choices = order.choices if order.score is None else order.choices | {"score": order.score}
+    yield from verb(*(sound.path for sound in order.sounds), progress=progress, **choices)
 
 
 def together(orders: Sequence[Order]) -> AbstractContextManager[None]:
@@ -138,7 +168,14 @@ def together(orders: Sequence[Order]) -> AbstractContextManager[None]:
 
 
 def describe(
-    order: Order, inputs: list[Source], made: Output, folder: Path, engine: Engine, pipeline: AudioMaker
+    order: Order,
+    inputs: list[Source],
+    made: Output,
+    folder: Path,
+    engine: Engine,
+    pipeline: AudioMaker | SynthesisPipeline,
+    *,
+    score: Source | None = None,
 ) -> AudioRecord:
     """How a file was made.
 
@@ -149,6 +186,7 @@ def describe(
         folder: Where the record will lie.
         engine: What was asked to make it.
         pipeline: What made it.
+        score: The score, as the record calls it.
     """
     import torch  # noqa: PLC0415
 
@@ -162,4 +200,5 @@ def describe(
         encoding=order.encoding,
         output=made,
         versions=current_versions(),
+        score=score,
     )

@@ -31,6 +31,7 @@ class AudioRecord:
         encoding: Of the file, as `AudioWriter` takes it.
         output: What was written.
         versions: Of the packages that take part.
+        score: The score of which regions are played anew.
     """
 
     verb: str
@@ -42,6 +43,7 @@ class AudioRecord:
     encoding: str | None
     output: Output
     versions: dict[str, str]
+    score: Source | None = None
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -59,6 +61,8 @@ class AudioRecord:
             for name, kind in {"model": Source, "output": Output}.items():
                 data[name] = checked_fields(kind, data[name])
             data["inputs"] = [checked_fields(Source, one) for one in data["inputs"]]
+            if data.get("score") is not None:
+                data["score"] = checked_fields(Source, data["score"])
             made = checked_fields(cls, data)
             if made.verb not in VERBS:
                 raise ValueError(f"the unknown verb {made.verb!r}, {nearest(made.verb, VERBS)}")

@@ -14,6 +14,14 @@ from ondes.tasks.task import Reference, ReferenceField
 
 FASTEST_HZ = 768_000
 """No sound has a higher rate, so regions that are none at this one are none at all."""
+FillStrength = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="0 fills in what repeats around, 1 leaves it to the model; the model's if missing.",
+    ),
+]
 Added = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -77,7 +85,7 @@ class Interpolate(AudioTask):
 class Inpaint(AudioTask):
     """Make regions of a sound anew, as `ondes inpaint` does; not one sample elsewhere changes."""
 
-    own: ClassVar[tuple[str, ...]] = ("regions",)
+    own: ClassVar[tuple[str, ...]] = ("regions", "strength")
     kind: Literal["inpaint"] = "inpaint"
     audio: ReferenceField
     regions: Annotated[
@@ -88,6 +96,7 @@ class Inpaint(AudioTask):
             description="Seconds, or minutes:seconds, as 12.5-15,1:03-1:07.25; end is the sound's end.",
         ),
     ]
+    strength: FillStrength = None
 
     @field_validator("regions")
     @classmethod
@@ -111,11 +120,12 @@ class Inpaint(AudioTask):
 class Outpaint(AudioTask):
     """Make a sound longer at either end, as `ondes outpaint` does; not one of its samples changes."""
 
-    own: ClassVar[tuple[str, ...]] = ("before_s", "after_s")
+    own: ClassVar[tuple[str, ...]] = ("before_s", "after_s", "strength")
     kind: Literal["outpaint"] = "outpaint"
     audio: ReferenceField
     before_s: Annotated[Added, Field(description="Seconds to add before.")] = 0.0
     after_s: Annotated[Added, Field(description="Seconds to add after.")] = 0.0
+    strength: FillStrength = None
 
     @model_validator(mode="after")
     def _adds(self) -> Outpaint:

@@ -1,0 +1,145 @@
+"""What repeats around a hole, and inpainting that begins with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ondes.audio import Audio
+from ondes.errors import UserError
+from ondes.models.mel_unet import MelUNet
+from ondes.models.vocoder import Vocoder
+from ondes.pipelines import splicing
+from ondes.pipelines.audio import AudioPipeline
+from ondes.pipelines.audio_editing import Sizes
+from ondes.pipelines.audio_repeats import COMPARED, LEAST_LAG, repeated
+from ondes.pipelines.samplers import make_scheduler
+
+RATE_HZ = 44_100
+
+
+def bars(frames: int, period: int, seed: int = 0) -> torch.Tensor:
+    """Log-mel that repeats itself."""
+    one = torch.randn(2, 128, period, generator=torch.Generator().manual_seed(seed)) - 4
+    return one.repeat(1, 1, frames // period + 1)[..., :frames]
+
+
+@pytest.mark.parametrize("period", [LEAST_LAG, 57, 110])
+def test_music_that_repeats_itself_goes_on_through_the_hole(period: int) -> None:
+    whole = bars(700, period)
+    made = repeated(whole[..., :300], whole[..., 430:], 130)
+    assert made is not None
+    assert torch.allclose(made, whole[..., 300:430], atol=1e-5)
+
+
+def test_a_lag_suits_both_sides_and_the_hole_fades_from_the_one_to_the_other() -> None:
+    left, right = bars(300, 60), bars(300, 60, seed=1)
+    made = repeated(left, right, 120)
+    assert made is not None
+    share = (torch.arange(120) + 0.5) / 120
+    goes_on = bars(420, 60)[..., 300:]
+    came_about = bars(360, 60, seed=1)[..., :120]
+    assert torch.allclose(made, goes_on + share * (came_about - goes_on), atol=1e-5)
+
+
+def test_a_side_that_is_too_short_takes_no_part() -> None:
+    whole, short = bars(500, 60), torch.randn(2, 128, LEAST_LAG + COMPARED - 1)
+    after = repeated(short, whole, 60)
+    assert after is not None
+    assert torch.allclose(after, whole[..., :60], atol=1e-5)
+    before = repeated(whole, short[..., :0], 60)
+    assert before is not None
+    assert torch.allclose(before, whole[..., 500 % 60 : 500 % 60 + 60], atol=1e-5)
+    assert repeated(short, short, 60) is None
+
+
+class Whatever(MelUNet):
+    """Takes everything for data: what it is given stays."""
+
+    def forward(self, noisy: Any, level: Any, conditions: Any, known: Any = None) -> Any:  # noqa: ARG002
+        """No velocity at all."""
+        return torch.zeros_like(noisy)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> AudioPipeline:
+    """Windows of 6 s, of which 1.5 s on either side are known."""
+    torch.manual_seed(0)
+    network = Whatever((), (8, 8), (8, 8), (1, 1), (8,), heads=2)
+    network.mean[0] = -6.0
+    network.deviation[:] = 2.0
+    return AudioPipeline(
+        network, Vocoder(width=8, hidden=8, blocks=1), make_scheduler("euler"), 512, 128, default_steps=1
+    )
+
+
+def beats(duration_s: float) -> Audio:
+    """A tone that swells every half second."""
+    time = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    swell = 0.02 + 0.3 * np.exp(-8 * (time % 0.5))
+    rows = np.stack([swell * np.sin(2 * np.pi * 440 * time)] * 2)
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(rows.shape)
+    return Audio((rows + noise).astype(np.float32), RATE_HZ)
+
+
+def test_seeds_differ_but_for_strength_0(pipeline: AudioPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splicing, "PREDICTION_ORDER", 32)
+    take, region = beats(4.0), "1.75-2.5"
+    made = [pipeline.inpaint(take, region, seed=seed).samples[:, 77_175:110_250] for seed in range(16)]
+    assert len({one.tobytes() for one in made}) == 16
+    same = [pipeline.inpaint(take, region, seed=seed, strength=0).samples for seed in (0, 1)]
+    assert np.array_equal(same[0], same[1])
+    # The repeats alone are closer to the hidden beats than the noise that the level brings, and that than pure noise.
+    powers = {
+        strength: [
+            np.square(part).mean()
+            for part in np.array_split(
+                pipeline.inpaint(take, region, strength=strength).samples[:, 77_175:110_250], 15, axis=1
+            )
+        ]
+        for strength in (0.0, 0.5, 1.0)
+    }
+    true = [np.square(part).mean() for part in np.array_split(take.samples[:, 77_175:110_250], 15, axis=1)]
+    likeness = {name: np.corrcoef(np.log(own), np.log(true))[0, 1] for name, own in powers.items()}
+    # The vocoder is untrained.
+    assert likeness[0.0] > 0.6
+    assert likeness[0.0] > likeness[1.0]
+
+
+def test_what_follows_a_sound_repeats_it_for_two_seconds_at_most(
+    pipeline: AudioPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splicing, "PREDICTION_ORDER", 32)
+    take = beats(2.0)
+    short = [pipeline.outpaint(take, after_s=1.0, seed=seed, strength=0).samples for seed in (0, 1)]
+    assert np.array_equal(short[0], short[1])
+    long = [
+        pipeline.outpaint(take, before_s=3.0, after_s=3.0, seed=seed, strength=0).samples for seed in (0, 1)
+    ]
+    apart = np.flatnonzero(np.abs(long[0] - long[1]).max(axis=0) > 1e-4) / RATE_HZ
+    assert apart.min() < 0.5
+    assert apart.max() > 7.5
+    # Phases flow forwards, so all before the sound is other sound.
+    assert not ((apart > 3.0) & (apart < 6.9)).any()
+
+
+@pytest.mark.parametrize(("first", "end"), [(1000, 3000), (1000, 1100), (20, 5000), (0, 700)])
+def test_windows_of_a_continuation_make_every_frame_once(first: int, end: int) -> None:
+    plan = Sizes(2048, 512, 16, 0.5).continuation(first, end)
+    made = first
+    for window in plan:
+        assert window.start + window.known == made
+        assert window.frames % 16 == 0
+        assert window.frames <= 2048
+        made = window.stop
+    assert made >= end
+    assert plan[-1].start + plan[-1].known < end
+    assert (plan[0].stop - first <= 192) == (first > 0)
+
+
+def test_a_strength_out_of_range_is_refused(pipeline: AudioPipeline) -> None:
+    with pytest.raises(UserError, match=r"a strength of 1\.2"):
+        pipeline.inpaint(beats(1.0), "0.2-0.4", strength=1.2)
