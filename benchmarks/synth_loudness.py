@@ -23,17 +23,13 @@ from ondes.evaluation.listening import fit
 from ondes.evaluation.loudness import loudness_lufs
 from ondes.pipelines.synthesis import SynthesisPipeline
 
-WEIGHTS = np.array(list(GROUPS.values())) / sum(GROUPS.values())
-
 
 def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     pipeline = SynthesisPipeline.from_pretrained(options.model)
     renderer = open_renderer(options.soundfont or find_soundfont())
-    chosen = choose_excerpts(
-        dataset(options.data), count=options.excerpts, duration_s=options.seconds, seed=options.seed
-    )
+    chosen = _several_draws(options)
     found = []
     for excerpt in chosen:
         ours, render = (
@@ -47,17 +43,32 @@ def main() -> None:
     print(table(chosen, np.array(found)))
 
 
+def _several_draws(options: argparse.Namespace) -> list[Excerpt]:
+    """Excerpts of every seed, each once: one draw has no more than 16 parts alone."""
+    entries = dataset(options.data)
+    drawn: dict[str, Excerpt] = {}
+    for seed in options.seeds:
+        for excerpt in choose_excerpts(
+            entries, count=options.excerpts, duration_s=options.seconds, seed=seed
+        ):
+            if excerpt.group in options.groups:
+                drawn.setdefault(excerpt.name, excerpt)
+    return list(drawn.values())
+
+
 def table(excerpts: Sequence[Excerpt], louder: np.ndarray) -> str:
     """Means, spreads and 95 % intervals of the groups, and of all with the groups in their usual proportions."""
     groups = np.array([excerpt.group for excerpt in excerpts])
     sources = [excerpt.source for excerpt in excerpts]
 
+    present = [group for group in GROUPS if group in groups]
+
     def mean(chosen: np.ndarray) -> float:
-        means = [louder[chosen][groups[chosen] == group].mean() for group in GROUPS]
-        return float(np.average(means, weights=WEIGHTS))
+        means = [louder[chosen][groups[chosen] == group].mean() for group in present]
+        return float(np.average(means, weights=[GROUPS[group] for group in present]))
 
     lines = ["| excerpts | n | mean, LU | spread, LU |", "| --- | --- | --- | --- |"]
-    for group in GROUPS:
+    for group in present:
         own = louder[groups == group]
         works = [source for source, name in zip(sources, groups, strict=True) if name == group]
         figure = bootstrap(lambda chosen, own=own: float(own[chosen].mean()), works)
@@ -66,7 +77,7 @@ def table(excerpts: Sequence[Excerpt], louder: np.ndarray) -> str:
         )
     figure = bootstrap(mean, sources, strata=groups.tolist())
     lines.append(
-        f"| all, as {':'.join(map(str, GROUPS.values()))} | {len(louder)} "
+        f"| all, as {':'.join(str(GROUPS[group]) for group in present)} | {len(louder)} "
         f"| {figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}] | {louder.std():.2f} |"
     )
     return "\n".join(lines)
@@ -80,7 +91,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", default="corpus:validation")
     parser.add_argument("--excerpts", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="draws of excerpts")
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--soundfont", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
