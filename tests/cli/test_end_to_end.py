@@ -21,6 +21,12 @@ from ondes.pipelines.synthesis import SynthesisPipeline
 from tiny_model import save_tiny_model  # pyright: ignore[reportMissingImports]
 
 
+@pytest.fixture
+def beats() -> int:
+    """The song takes five segments with the tail."""
+    return 2
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved pipeline with random weights and short segments."""
@@ -107,6 +113,7 @@ def test_the_samplers_of_the_command_line_are_those_of_the_pipelines() -> None:
     assert {sampler.value for sampler in Sampler} == SAMPLERS.keys() | SPECTROGRAM_SAMPLERS.keys()
 
 
+@pytest.mark.slow
 def test_the_temperature_reaches_the_pipeline_and_the_replay(ondes: Ondes, model: Path, song: Path) -> None:
     output = song.with_suffix(".wav")
     assert ondes("synth", song, "-o", output, "--model", model, "--temperature", 0.25).status == 0

@@ -89,6 +89,7 @@ def test_a_report_is_printed_and_written(ondes: Ondes, stage: Path, monkeypatch:
     assert "velocity probes" in run.err
 
 
+@pytest.mark.slow
 def test_a_vocoder_can_be_measured_alone(ondes: Ondes, stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ondes.pipelines import loading  # noqa: PLC0415
 

@@ -67,6 +67,7 @@ def test_the_codec_of_a_run_is_saved_and_used_at_inference(
     assert not np.array_equal(soft, loud)
 
 
+@pytest.mark.slow
 def test_the_baseline_is_saved_as_itself(unbroken: Unbroken) -> None:
     folder, checkpoint = unbroken("autoregressive")
     weights = checkpoint["state_dict"]

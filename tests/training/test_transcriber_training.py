@@ -109,6 +109,7 @@ def test_the_loss_counts_a_beginning_four_times() -> None:
     assert float(frame_f1(found, wanted)) == pytest.approx(2 * 3 / (3 + 5))
 
 
+@pytest.mark.slow
 def test_a_run_saves_a_transcriber_that_learned(rendered: Path, unbroken: Unbroken, tmp_path: Path) -> None:
     judged, _ = unbroken("diffusion")
     config = {
