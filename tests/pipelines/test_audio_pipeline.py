@@ -75,7 +75,8 @@ def test_context_makes_windows_follow_each_other(saved: Path, pipeline: AudioPip
     strange.register_to_config(context_frames=0)
     other = strange.generate(1.5)[0]
     assert np.array_equal(other.samples[:, :12_000], piece.samples[:, :12_000])
-    assert not np.allclose(other.samples[:, 45_000:], piece.samples[:, 45_000:], atol=1e-3)
+    # The third window, from frame 96 on, is the first of which a token can be known.
+    assert np.abs(other.samples - piece.samples)[:, 49_152:].max() > 0.1 * np.abs(piece.samples).max()
 
 
 class NormalData(MelUNet):
