@@ -248,8 +248,13 @@ def test_a_full_disk_leaves_nothing(shelf: Path, ondes: Ondes, monkeypatch: pyte
         assert not list(shelf.glob("**/.ondes-*"))
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("words", ["vary take.wav -n 40 -o out", "generate --duration 40 -o out.wav"])
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [
+        (signal.SIGINT, 130, "vary take.wav -n 40 -o out"),
+        (signal.SIGTERM, 143, "generate --duration 40 -o out.wav"),
+    ],
+)
 def test_stopping_leaves_no_file_and_no_traceback(sent: int, status: int, words: str, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "take.wav", np.full(800, 0.25), 8000)
     process = subprocess.Popen(

@@ -4,12 +4,13 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from sine_pipeline import SinePipeline
+from sine_pipeline import Ondes, SinePipeline
 
 from ondes.audio import Audio
 from ondes.score import read_score, to_notes
@@ -39,8 +40,10 @@ def test_a_stream_is_a_wav_file_that_players_read(song: Path) -> None:
     assert b"RIFF" not in err
 
 
-def test_a_raw_stream_is_the_samples_alone(song: Path) -> None:
-    out, _ = _stream(song, "--raw").communicate(timeout=30)
+def test_a_raw_stream_is_the_samples_alone(
+    streamed: Callable[..., bytes], sines: SinePipeline, song: Path
+) -> None:
+    out = streamed("synth", song, "--stream", "--raw", "--seed", 0)
     samples = np.frombuffer(out, "<i2").reshape(-1, 2).T / 32767
     assert np.abs(samples - _expected(song)).max() < 2**-15
 
@@ -65,10 +68,10 @@ def test_a_reader_that_leaves_ends_the_program_quietly(song: Path) -> None:
     process.stderr.close()
 
 
-def test_nothing_of_a_refused_score_reaches_standard_output(tmp_path: Path) -> None:
-    out, err = _stream(tmp_path / "missing.mid").communicate(timeout=30)
-    assert out == b""
-    assert b"does not exist" in err
+def test_nothing_of_a_refused_score_reaches_standard_output(ondes: Ondes, tmp_path: Path) -> None:
+    run = ondes("synth", tmp_path / "missing.mid", "--stream")
+    assert (run.status, run.out) == (2, "")
+    assert "does not exist" in run.err
 
 
 def test_samples_beyond_full_scale_clip_and_do_not_wrap() -> None:

@@ -189,8 +189,9 @@ def test_a_defect_on_the_way_leaves_no_file(
     assert list(tmp_path.iterdir()) == [song]
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("stems", [False, True])
+@pytest.mark.parametrize(
+    ("sent", "status", "stems"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)]
+)
 def test_stopping_leaves_no_file_and_no_traceback(sent: int, status: int, stems: bool, song: Path) -> None:
     output = song.parent / ("out" if stems else "out.wav")
     words = ["synth", str(song), "-o", str(output)] + ["--stems"] * stems
