@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -32,6 +33,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if named or processors == 1 else min(processors, MOST_WORKERS)
+
+
+@pytest.fixture(scope="session")
+def tiny_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny models under the bundled names, to be read only."""
+    from tiny_model import save_tiny_shelf  # noqa: PLC0415 - loads torch
+
+    return save_tiny_shelf(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(autouse=True)

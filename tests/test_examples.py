@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from ondes.audio import Audio
 from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
-from tiny_model import save_tiny_audio, save_tiny_composer, save_tiny_model, save_tiny_separator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WORDS = {
@@ -28,21 +26,13 @@ WORDS = {
 
 
 @pytest.fixture(autouse=True)
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def shelf(tiny_shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three seconds of song in the current folder, and tiny models under the bundled names."""
     page = Page("Piano")
     for beat in range(6):
         page.note(beat, 60 + beat, 0.9, 80)
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
-    model = save_tiny_model(tmp_path / "weights" / "synth-small")
-    (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
-    composer = save_tiny_composer(tmp_path / "weights" / "compose-small")
-    (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
-    separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
-    (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
-    audio = save_tiny_audio(tmp_path / "weights" / "audio-small")
-    (audio / "card.json").write_text(json.dumps({"kind": "audio"}))
-    monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(bundled, "WEIGHTS", tiny_shelf)
     monkeypatch.chdir(tmp_path)
 
 
@@ -58,7 +48,15 @@ def test_every_example_is_tested_and_under_40_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["compose_and_play", "play", "separate_and_play", "stream_while_playing", "write_a_score"]
+    "name",
+    [
+        "play",
+        "write_a_score",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("compose_and_play", "separate_and_play", "stream_while_playing")
+        ),
+    ],
 )
 def test_examples_write_music(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _run(name, monkeypatch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 import shlex
 import shutil
@@ -18,14 +18,7 @@ from ondes.pipelines import bundled
 from ondes.scores.notation import Page, to_midi
 from ondes.sidecar import Sidecar
 from ondes.tasks.audio_record import AudioRecord
-from tiny_model import (
-    save_tiny_audio,
-    save_tiny_composer,
-    save_tiny_model,
-    save_tiny_published_audio,
-    save_tiny_published_composer,
-    save_tiny_separator,
-)
+from tiny_model import save_tiny_published_audio, save_tiny_published_composer
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -47,6 +40,7 @@ def _shell_words() -> list[list[str]]:
     return [shlex.split(command, comments=True)[1:] for command in commands if command.startswith("ondes ")]
 
 
+@functools.cache
 def _option_files() -> dict[str, str]:
     """The YAML files of all pages that begin with their name in a comment."""
     blocks = [block for page in PAGES for block in _blocks(page, "yaml")]
@@ -63,26 +57,32 @@ def _parse_only(command: Any) -> Any:
     return command
 
 
+@functools.cache
+def _parser() -> Any:
+    """The command line without work, put together once."""
+    return _parse_only(typer.main.get_command(build_app()))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny published systems where pages have them: `msanii`, and what trainings leave in `runs`."""
+    folder = tmp_path_factory.mktemp("published")
+    save_tiny_published_composer(folder / "runs" / "compose_dmc" / "model")
+    msanii = save_tiny_published_audio(folder / "msanii")
+    for part, stage in (("unet", "audio"), ("vocoder", "vocoder")):
+        shutil.copytree(msanii / part, folder / "runs" / f"{stage}_msanii" / "model")
+    return folder
+
+
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(published: Path, tiny_shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A short song in the current folder, and tiny models under the bundled names."""
     page = Page("Piano")
     page.note(0, 60, 0.5, 80)
     Audio.silence(3.0, sample_rate_hz=22_050).write(tmp_path / "take.wav")
     (tmp_path / "song.mid").write_bytes(to_midi([page], [(0.0, 120.0)]))
-    model = save_tiny_model(tmp_path / "weights" / "synth-small")
-    (model / "card.json").write_text(json.dumps({"kind": "synthesiser"}))
-    composer = save_tiny_composer(tmp_path / "weights" / "compose-small")
-    (composer / "card.json").write_text(json.dumps({"kind": "composer"}))
-    separator = save_tiny_separator(tmp_path / "weights" / "separate-small")
-    (separator / "card.json").write_text(json.dumps({"kind": "separator"}))
-    audio = save_tiny_audio(tmp_path / "weights" / "audio-small")
-    (audio / "card.json").write_text(json.dumps({"kind": "audio"}))
-    save_tiny_published_composer(tmp_path / "runs" / "compose_dmc" / "model")
-    msanii = save_tiny_published_audio(tmp_path / "msanii")
-    for part, stage in (("unet", "audio"), ("vocoder", "vocoder")):
-        shutil.copytree(msanii / part, tmp_path / "runs" / f"{stage}_msanii" / "model")
-    monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "weights")
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(bundled, "WEIGHTS", tiny_shelf)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -106,8 +106,7 @@ def test_shell_commands_parse(words: list[str], tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     for name, text in _option_files().items():
         Path(name).write_text(text)
-    command = _parse_only(typer.main.get_command(build_app()))
-    assert command.main(args=words, prog_name="ondes", standalone_mode=False) in (None, 0)
+    assert _parser().main(args=words, prog_name="ondes", standalone_mode=False) in (None, 0)
 
 
 def test_shell_commands_are_found() -> None:
@@ -116,9 +115,8 @@ def test_shell_commands_are_found() -> None:
 
 
 def test_a_wrong_option_in_a_page_would_be_found() -> None:
-    command = _parse_only(typer.main.get_command(build_app()))
     with pytest.raises(Exception, match="No such option"):
-        command.main(args=["synth", "song.mid", "--stepz", "3"], prog_name="ondes", standalone_mode=False)
+        _parser().main(args=["synth", "song.mid", "--stepz", "3"], prog_name="ondes", standalone_mode=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

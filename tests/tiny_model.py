@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,4 +92,16 @@ def save_tiny_published_audio(folder: Path) -> Path:
         network.register_to_config(features=features.to_config())
     settings: dict[str, Any] = {"default_steps": 2, "griffin_lim_iterations": 2, "window_frames": 64}
     MsaniiPipeline(unet, vocoder, make_msanii_scheduler(), **settings).save_pretrained(folder)
+    return folder
+
+
+def save_tiny_shelf(folder: Path) -> Path:
+    """Save models under the names of the bundled ones, with cards that tell their kinds."""
+    for name, kind, save in (
+        ("synth-small", "synthesiser", save_tiny_model),
+        ("compose-small", "composer", save_tiny_composer),
+        ("separate-small", "separator", save_tiny_separator),
+        ("audio-small", "audio", save_tiny_audio),
+    ):
+        (save(folder / name) / "card.json").write_text(json.dumps({"kind": kind}))
     return folder
