@@ -89,10 +89,15 @@ def test_the_ports_grid_has_both_ends_and_its_own_moments() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"variance_type": "small"}, {"variance_type": "small", "grid": "points"}]
+    ("settings", "steps"),
+    [
+        ({}, 300),
+        pytest.param({"variance_type": "small"}, 1000, marks=pytest.mark.slow),
+        pytest.param({"variance_type": "small", "grid": "points"}, 1000, marks=pytest.mark.slow),
+    ],
 )
-def test_a_thousand_steps_sample_the_data(settings: dict[str, Any]) -> None:
-    made = sample(AncestralScheduler(**settings), 1000, count=4000)
+def test_many_steps_sample_the_data(settings: dict[str, Any], steps: int) -> None:
+    made = sample(AncestralScheduler(**settings), steps, count=4000)
     assert float(made.mean()) == pytest.approx(MEAN, abs=0.006)
     assert float(made.std()) == pytest.approx(DEVIATION, rel=0.04)
 

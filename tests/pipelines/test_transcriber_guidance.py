@@ -46,8 +46,21 @@ def likelihood(pipeline: SpectrogramDiffusionPipeline, listener: MelTranscriber,
         return float(roll_log_likelihood(logits, rolls))
 
 
-@pytest.mark.parametrize("sampler", ["ancestral", "dpm++", "ddim"])
-@pytest.mark.parametrize("make", [tiny_pipeline, lambda: port_pipeline(with_context=False)])
+def port() -> SpectrogramDiffusionPipeline:
+    return port_pipeline(with_context=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "sampler"),
+    [
+        (tiny_pipeline, "dpm++"),
+        (tiny_pipeline, "ddim"),
+        (port, "ancestral"),
+        pytest.param(tiny_pipeline, "ancestral", marks=pytest.mark.slow),
+        pytest.param(port, "dpm++", marks=pytest.mark.slow),
+        pytest.param(port, "ddim", marks=pytest.mark.slow),
+    ],
+)
 def test_the_notes_become_likelier(make: Any, sampler: str, transcriber: MelTranscriber) -> None:
     pipeline = make()
     plain = likelihood(pipeline, transcriber, sampler=sampler)
