@@ -34,6 +34,7 @@ RUNS: list[tuple[dict[str, Any], list[str]]] = [
     ({"kind": "vary", "audio": "x", "loudness_lufs": -20}, ["audio.wav"]),
     ({"kind": "interpolate", "first": "x", "second": "y", "method": "inversion"}, ["audio.wav"]),
     ({"kind": "inpaint", "audio": "x", "regions": "0.5-0.8"}, ["audio.wav"]),
+    ({"kind": "inpaint", "audio": "x", "regions": "0.5-0.6", "score": "x"}, ["audio.wav"]),
     ({"kind": "outpaint", "audio": "x", "after_s": 0.3}, ["audio.wav"]),
 ]
 LONGEST = ("stems", "track", "method")
@@ -42,7 +43,8 @@ MODELS = {"synthesize": "synth", "compose": "composer", "separate": "separator"}
 
 
 def task_of(options: dict[str, Any], tiny: Studio) -> Any:
-    model = tiny.folder / MODELS.get(options["kind"], "audio")
+    kind = "synthesize" if options["kind"] == "inpaint" and "score" in options else options["kind"]
+    model = tiny.folder / MODELS.get(kind, "audio")
     return read_task(options | {"model": str(model), "seed": 5})
 
 

@@ -96,10 +96,16 @@ class Engine:
 
             return open_audio_pipeline(self.model, vocoder=self.vocoder)
         from ondes.pipelines.opening import open_pipeline  # noqa: PLC0415
-        from ondes.pipelines.synthesis import SynthesisPipeline  # noqa: PLC0415
 
-        pipeline = open_pipeline(self.model, vocoder=self.vocoder)
-        if not isinstance(pipeline, SynthesisPipeline):
+        return self.checked(open_pipeline(self.model, vocoder=self.vocoder))
+
+    def checked(self, pipeline: Any) -> Any:
+        """The model, if it can do what is asked for.
+
+        Raises:
+            UserError: If it plays scores, and no regions of sounds.
+        """
+        if self.plays and not hasattr(pipeline, "stream_inpaint"):
             raise UserError(
                 f"{self.model} plays whole scores, no regions of sounds; choose {SCORE_MODEL}, or give no score"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -81,20 +82,27 @@ class AudioTask(Task):
 
     def models(self) -> tuple[str, ...]:
         """Model and vocoder."""
-        return tuple(filter(None, (self.model, self.vocoder)))
+        engine = self.engine(None)
+        return tuple(filter(None, (engine.model, engine.vocoder)))
+
+    def engine(self, threads: int | None) -> Engine:
+        """What makes the audio."""
+        return Engine(self.model, self.vocoder, threads)
 
     def run(
         self, sources: Mapping[str, Source], folder: Path, bench: Workbench, *, stem: str = ""
     ) -> Outcome:
         """See `Task.run`."""
-        inputs = list(self.references())
+        inputs = [name for name, one in self.references().items() if one.kind == "audio"]
+        score, engine = sources.get("score"), self.engine(bench.shelf.threads)
         with remarks() as odd, computing_with(bench.shelf.threads):
             sounds = tuple(look_at(sources[name].path) for name in inputs)
             self.check(sounds)
-            pipeline = bench.shelf.pipeline("audio", self.model, vocoder=self.vocoder)
+            kind = "synthesiser" if engine.plays else "audio"
+            pipeline = engine.checked(bench.shelf.pipeline(kind, engine.model, vocoder=engine.vocoder))
             told = [recorded(sources[name]) for name in inputs]
-            engine = Engine(self.model, self.vocoder, bench.shelf.threads)
-            orders = self.orders(sounds, stem)
+            played = None if score is None else recorded(score)
+            orders = [replace(one, score=score and score.path) for one in self.orders(sounds, stem)]
             total = len(orders)
             with at_work(self, sources, bench, pipeline) as progress, together(orders):
                 for number, order in enumerate(orders):
@@ -104,7 +112,8 @@ class AudioTask(Task):
 
                     blocks = heard(blocks_of(order, pipeline, share), bench.on_block)
                     made = write_blocks(blocks, folder / order.name, encoding=order.encoding)
-                    record = describe(order, told, made, bench.home or folder, engine, pipeline)
+                    place = bench.home or folder
+                    record = describe(order, told, made, place, engine, pipeline, score=played)
                     record.write(folder / self._record(order, stem, total))
         files = [Made(order.name, "audio") for order in orders]
         records = [Made(self._record(order, stem, total), "record") for order in orders]

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ondes.errors import UserError
 from ondes.representations.regions import parse_regions
-from ondes.tasks.audio_orders import Sound
+from ondes.tasks.audio_orders import DEFAULT_MODEL, SCORE_MODEL, Engine, Sound
 from ondes.tasks.audio_task import AudioTask, Loudness, Strength
 from ondes.tasks.task import Reference, ReferenceField
 
@@ -97,6 +97,29 @@ class Inpaint(AudioTask):
         ),
     ]
     strength: FillStrength = None
+    score: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=4096,
+            description="A score that begins with the sound: a synthesiser plays its notes in the regions.",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _plays_or_invents(self) -> Inpaint:
+        if self.score is not None and (self.strength is not None or self.style):
+            raise ValueError(
+                "strength and style are of music without a score, which says what to play; leave out one of them"
+            )
+        return self
+
+    def engine(self, threads: int | None) -> Engine:
+        """A synthesiser where there is a score."""
+        if self.score is None:
+            return super().engine(threads)
+        model = SCORE_MODEL if self.model == DEFAULT_MODEL else self.model
+        return Engine(model, self.vocoder, threads, plays=True)
 
     @field_validator("regions")
     @classmethod
@@ -113,8 +136,9 @@ class Inpaint(AudioTask):
         parse_regions(self.regions, sample_rate_hz=sound.sample_rate_hz, length_samples=sound.samples)
 
     def references(self) -> dict[str, Reference]:
-        """The sound."""
-        return {"audio": Reference(self.audio, "audio")}
+        """The sound, and the score if there is one."""
+        score = {} if self.score is None else {"score": Reference(self.score, "score")}
+        return {"audio": Reference(self.audio, "audio")} | score
 
 
 class Outpaint(AudioTask):
