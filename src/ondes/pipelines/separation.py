@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,7 @@ from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import PartLabeller
 from ondes.pipelines.separation_constraints import PartRules
 from ondes.pipelines.separation_doubling import doubled_within
+from ondes.pipelines.separation_kin import read_as
 from ondes.pipelines.separation_notes import MixtureNotes, mixed, parted
 from ondes.pipelines.separation_parts import (
     Labels,
@@ -97,6 +98,8 @@ class SeparationPipeline(StoredPipeline):
             1706.04599).
         classifier_calibration: The same of the classifier.
         doubling_probability: Least probability of a further part for a note, where doubling is allowed.
+        kin: Ensembles that training hardly had, see `ondes.pipelines.separation_kin`; their temperatures are
+            "calibration" and "classifier_calibration".
     """
 
     _optional_components: ClassVar[list[str]] = ["classifier"]  # diffusers adds lists to it
@@ -113,6 +116,7 @@ class SeparationPipeline(StoredPipeline):
         calibration: float = 1.0,
         classifier_calibration: float = 1.0,
         doubling_probability: float = 0.3,
+        kin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(network=network, classifier=classifier)
@@ -125,6 +129,7 @@ class SeparationPipeline(StoredPipeline):
             calibration=calibration,
             classifier_calibration=classifier_calibration,
             doubling_probability=doubling_probability,
+            kin=kin,
         )
         for model in self._networks():
             model.eval()
@@ -247,7 +252,7 @@ class SeparationPipeline(StoredPipeline):
             (first, *[others] * (n - 1)),
             tuple(range(seed, seed + n)),
             str(self.config["order"]),
-            float(self.config["calibration"]),
+            1.0,
             int(self.config["window_notes"]),
             int(self.config["overlap_notes"]),
         )
@@ -273,9 +278,9 @@ class SeparationPipeline(StoredPipeline):
         rules = PartRules(
             order.rules.ranges, _limits(polyphony, parts), order.rules.no_crossing, order.rules.playable_hands
         )
-        labels = Labels.of(parts, hands=rules.playable_hands)
+        labels, about = read_as(Labels.of(parts, hands=rules.playable_hands), self.config["kin"] or {})
         order = _Order(order.method, order.sampling, rules, order.allow_doubling)
-        made = self._labelled(sequence, labels, known, order, progress)
+        made = self._labelled(sequence, labels, known, order, about, progress)
         _explain(made.broken[0], sequence, rules, parts)
         return _result(score, notes, sequence, parts, labels, known, made, rules, self._least_doubling(order))
 
@@ -327,9 +332,10 @@ class SeparationPipeline(StoredPipeline):
         labels: Labels,
         known: Int64[np.ndarray, " notes"],
         order: _Order,
+        about: Mapping[str, Any],
         progress: Progress | None,
     ) -> Labelling:
-        """Labels of the notes that are no drums."""
+        """Labels of the notes that are no drums; `about` has the ensemble's own temperatures, if any."""
         alternatives = len(order.sampling.seeds)
         if not len(sequence):
             nothing = np.zeros((alternatives, 0), np.int64)
@@ -340,13 +346,13 @@ class SeparationPipeline(StoredPipeline):
                 progress(done, len(sequence))
 
         own = labels_for(labels, known[sequence.index], sequence.pitch)
-        if order.method == "diffusion":
-            return label_windows(self.network, sequence, labels, own, order.rules, order.sampling, on_notes)
-        network = self.network if self.classifier is None else self.classifier
-        calibration = float(
-            self.config["calibration" if self.classifier is None else "classifier_calibration"]
-        )
-        settings = Sampling(**{**vars(order.sampling), "calibration": calibration})
+        classifies = order.method != "diffusion"
+        network = self.classifier if classifies and self.classifier is not None else self.network
+        name = "calibration" if network is self.network else "classifier_calibration"
+        calibration = float(about.get(name, self.config[name]))
+        settings = replace(order.sampling, calibration=calibration)
+        if not classifies:
+            return label_windows(network, sequence, labels, own, order.rules, settings, on_notes)
         classified = classify_windows(network, sequence, labels, settings, on_notes)
         return label_windows(
             network, sequence, labels, own, order.rules, order.sampling, lambda _: None, classified=classified

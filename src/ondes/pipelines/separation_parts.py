@@ -34,10 +34,12 @@ class Labels:
     Attributes:
         parts: What its labels mean; drums are not among them.
         owner: Index of the part that was asked for, of each: the hands of a keyboard share one.
+        told: Instrument and number of each, where the network is told others than theirs.
     """
 
     parts: tuple[PartSpec, ...]
     owner: Int64[np.ndarray, " labels"]
+    told: tuple[tuple[int, int], ...] | None = None
 
     @classmethod
     def of(cls, parts: Sequence[PartSpec], *, hands: bool = False) -> Labels:
@@ -60,6 +62,8 @@ class Labels:
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Instrument and number of each, as `collate_parts` takes them."""
+        if self.told is not None:
+            return list(self.told)
         return [(part.instrument, part.part_number) for part in self.parts]
 
 
