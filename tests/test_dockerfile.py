@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -74,3 +78,49 @@ def test_the_default_command_has_its_options_and_is_refused_without_a_token(
     assert "token" in str(result.exception).lower()
     assert list(tmp_path.iterdir()) == []
     assert f":{found['EXPOSE']}/healthz" in found["HEALTHCHECK"]
+
+
+@pytest.mark.slow
+def test_what_is_copied_starts_as_the_image_does_and_is_healthy(tmp_path: Path) -> None:
+    image, data = tmp_path / "image", tmp_path / "data"
+    data.mkdir()
+    image.mkdir()
+    for *sources, _ in [shlex.split(rest) for name, rest in instructions() if name == "COPY"]:
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, image / source, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / source, image / source)
+    found = dict(instructions())
+    words = [word.replace("/data", str(data)) for word in json.loads(found["CMD"])]
+    started = [
+        sys.executable,
+        "-c",
+        "import ondes, sys; print(ondes.__file__, flush=True); import ondes.cli.main as m; m.main()",
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": str(image / "src"),
+        "ONDES_TOKEN": "0123456789abcdef",
+        "COLUMNS": "300",
+    }
+    with subprocess.Popen(
+        [*started, *words, "--port", "0", "--threads", "1"],
+        cwd=data,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline().startswith(str(image))
+            line = process.stdout.readline()
+            port = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            assert port, line + process.stdout.read()
+            check = json.loads(found["HEALTHCHECK"].partition(" CMD ")[2])
+            probe = [sys.executable, *(word.replace(":7860", f":{port[1]}") for word in check[1:])]
+            # Docker gives up after three times.
+            assert any(subprocess.run(probe, check=False, timeout=60).returncode == 0 for _ in range(3))
+            assert (data / "studio" / "studio.sqlite").is_file()
+        finally:
+            process.terminate()

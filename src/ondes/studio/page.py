@@ -68,6 +68,7 @@ def build_page(models: Models) -> gr.Blocks:
                     _body(tab, models)
             with gr.Tab("Chain", id="chain"):
                 _chain(models)
+    page.space_id = None  # else a page on a Space would fetch the Hub's own header from elsewhere
     return page
 
 
