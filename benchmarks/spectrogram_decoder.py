@@ -60,14 +60,22 @@ class Theirs:
         sizes: Of the network.
         threads: CPU threads.
         folder: Where to look for packages first, if anywhere.
+        worker: The program, in this folder.
     """
 
-    def __init__(self, inputs: Path, sizes: dict[str, object], threads: int, folder: str | None) -> None:
-        worker = Path(__file__).with_name("diffusers_decoder.py")
+    def __init__(
+        self,
+        inputs: Path,
+        sizes: dict[str, Any],
+        threads: int,
+        folder: str | None,
+        worker: str = "diffusers_decoder.py",
+    ) -> None:
         settings = dict(os.environ, OMP_NUM_THREADS=str(threads))
         if folder:
             settings["PYTHONPATH"] = str(Path(folder).resolve())
-        command = [sys.executable, "-W", "ignore", str(worker), str(inputs), json.dumps(sizes), str(threads)]
+        script = str(Path(__file__).with_name(worker))
+        command = [sys.executable, "-W", "ignore", script, str(inputs), json.dumps(sizes), str(threads)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings
         )
@@ -113,6 +121,8 @@ def compare(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     sizes = {**SIZES[options.size], "d_kv": 64, "max_decoder_noise_time": 20_000.0}
+    if options.layers:
+        sizes["num_layers"] = options.layers
     decoder = FilmDecoder.from_pretrained(options.weights) if options.weights else FilmDecoder(**sizes)
     decoder.eval()
     inputs = _inputs(sizes["d_model"], options.tokens)
@@ -122,9 +132,10 @@ def compare(options: argparse.Namespace) -> None:
         save_file({**weights, **inputs}, file)
         del weights
         theirs = Theirs(file, sizes, options.threads, options.old)
-        print(f"{options.size} size; theirs: {theirs.versions}; ours: torch {torch.__version__}")
+        print(f"{options.size} size, {sizes['num_layers']} layers; ours: torch {torch.__version__}")
+        print(f"theirs: {theirs.versions}")
         what = "processor time" if options.cpu_time else "time"
-        print(f"{_processor()}, {options.threads} threads, medians of {options.repetitions}, {what}")
+        print(f"{processor()}, {options.threads} threads, medians of {options.repetitions}, {what}")
         wanted = {}
         for tokens in options.tokens:
             theirs.ask(str(tokens))
@@ -342,7 +353,7 @@ def _peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _processor() -> str:
+def processor() -> str:
     ask = getattr(torch.cpu, "get_capabilities", dict)
     names = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16")
     return (
@@ -358,6 +369,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--old", metavar="FOLDER", help="what --setup made")
     parser.add_argument("--weights", metavar="FOLDER", help="a saved decoder; new weights if missing")
     parser.add_argument("--size", choices=list(SIZES), default="base")
+    parser.add_argument("--layers", type=int, help="fewer than the size has, where memory or time are short")
     parser.add_argument("--tokens", type=int, nargs="+", default=[500, 2048], help="valid tokens of 2048")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=5)

@@ -8,7 +8,10 @@ with a manifest as `ondes data render` writes it:
 The control is what F1 the audio has against the notes of the other excerpts: a model that plays some music, but not
 what it is told, does no better with its own notes. Transcriber and F1 are those of `ondes evaluate synth`.
 
-    python benchmarks/spectrogram_learns.py --judge runs/spectrogram_tiny/model --pairs runs/voices --count 12
+    python benchmarks/spectrogram_learns.py --judge runs/spectrogram_tiny/model --pairs runs/voices
+
+With `--transcriber` the model is not told its notes, and a transcriber guides it instead (`ondes train transcriber`):
+F1 without it, and with it; the control is then guidance by other excerpts' notes.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -28,6 +32,7 @@ from ondes.datasets.named import ScoreEntry, dataset, read_manifest
 from ondes.datasets.render import open_renderer
 from ondes.datasets.training_scores import excerpt
 from ondes.evaluation.transcription import Transcript, score_notes, transcribe
+from ondes.models.mel_transcriber import MelTranscriber
 from ondes.notes import Notes, Part
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.representations.framed_mel import to_framed_log_mel
@@ -114,27 +119,40 @@ def make_pairs(folder: Path, scores: str, *, hours: float, soundfont: Path) -> N
 
 
 def judge(model: Path, pairs: Path, options: argparse.Namespace) -> None:
-    """Print note F1 of a model, of the control, and of the true log-mels through the same vocoder."""
+    """Print note F1 of a model, with and without its notes, and of the true log-mels through the same vocoder."""
     pipeline = SpectrogramDiffusionPipeline.from_pretrained(model)
     rows = [row for row in read_manifest(pairs / "manifest.jsonl") if row["split"] == "validation"]
-    songs, heard, ceiling = [], [], []
-    for row in rows[: options.count]:
-        songs.append(to_notes(read_score(pairs / row["midi"])).window(0.0, options.seconds))
-        made = pipeline(songs[-1], seed=0, steps=options.steps, guidance_scale=options.guidance)
-        if options.listen:
-            options.listen.mkdir(parents=True, exist_ok=True)
-            made.write(options.listen / f"{row['id']}.wav")
-        heard.append(transcribe(made))
-        ceiling.append(transcribe(_through_vocoder(pipeline, pairs / row["audio"], options.seconds)))
+    every = [(to_notes(read_score(pairs / row["midi"])).window(0.0, options.seconds), row) for row in rows]
+    songs, rows = map(list, zip(*[found for found in every if len(found[0])][: options.count], strict=True))
+    audio = [_through_vocoder(pipeline, pairs / row["audio"], options.seconds) for row in rows]
     print(
-        f"{len(songs)} excerpts of {options.seconds:g} s, {options.steps} steps, guidance {options.guidance:g}"
+        f"{len(songs)} excerpts of {options.seconds:g} s, {options.steps} steps; note F1 with own notes, with others'"
     )
-    for name, found in (("model", heard), ("true log-mels", ceiling)):
-        own, others = agreement(found, songs)
-        notes = np.mean([len(transcript) for transcript in found])
-        print(
-            f"{name}: note F1 {own:.3f}, with the notes of other excerpts {others:.3f}, {notes:.1f} notes heard"
-        )
+    _report("true log-mels", audio, songs)
+    ways: dict[str, dict[str, Any]] = {
+        f"notes, guidance {options.guidance:g}": {"guidance_scale": options.guidance}
+    }
+    if options.transcriber:
+        listener = MelTranscriber.from_pretrained(options.transcriber, low_cpu_mem_usage=False).eval()
+        ways = {"no notes": {"guidance_scale": 0.0}}
+        for scale in options.scales:
+            steered = {"transcriber": listener, "transcriber_scale": scale, "guidance_scale": 0.0}
+            ways[f"no notes, transcriber {scale:g}"] = steered
+    for name, choices in ways.items():
+        audio = [pipeline(song, seed=n, steps=options.steps, **choices) for n, song in enumerate(songs)]
+        _report(name, audio, songs)
+        if options.listen:
+            folder = options.listen / name.replace(" ", "_").replace(",", "")
+            folder.mkdir(parents=True, exist_ok=True)
+            for row, made in zip(rows, audio, strict=True):
+                made.write(folder / f"{row['id']}.wav")
+
+
+def _report(name: str, audio: list[Audio], songs: list[Notes]) -> None:
+    heard = [transcribe(made) for made in audio]
+    own, others = agreement(heard, songs)
+    notes = np.mean([len(transcript) for transcript in heard])
+    print(f"{name}: {own:.3f}, {others:.3f}; {notes:.1f} notes heard", flush=True)
 
 
 def agreement(heard: list[Transcript], songs: list[Notes]) -> tuple[float, float]:
@@ -162,10 +180,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--soundfont", type=Path, help="SF2 to play with")
     parser.add_argument("--judge", type=Path, metavar="MODEL", help="a model that a run saved")
     parser.add_argument("--pairs", type=Path, help="the folder that --make wrote")
-    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--count", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=10.24)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--transcriber", type=Path, metavar="FOLDER", help="guide the deaf model by this one")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="of the transcriber")
     parser.add_argument("--listen", type=Path, metavar="FOLDER", help="write the audio there")
     return parser.parse_args()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
+from ondes.errors import UserError
 from ondes.training.spectrogram_autoregressive import SpectrogramAutoregressiveTraining
+from ondes.training.spectrogram_data import SpectrogramData
 from ondes.training.spectrogram_diffusion import (
     Distance,
     Prediction,
@@ -277,3 +280,32 @@ def test_adafactor_takes_the_step_of_its_paper_at_the_rate_it_is_given(
     assert moved > learning_rate * 0.1
     assert weight.detach().numpy() == pytest.approx(expected, abs=1e-4 * moved)
     assert weight.detach().numpy()[2] == pytest.approx(start[2])
+
+
+def test_shifts_begin_as_the_positions_of_their_frames() -> None:
+    training = SpectrogramDiffusionTraining(
+        **{**SIZES, "emb_dim": 32}, segment_frames=6, shifts_as_positions=True
+    )
+    network = training.network
+    positions = network.decoder.position_encoding.weight
+    shifts = network.notes_encoder.token_embedder.weight[3:15]  # steps 0 to 11; the codec's ids begin at 3
+    torch.testing.assert_close(shifts.square().mean(1), torch.ones(12))
+    nearness = (
+        torch.nn.functional.normalize(shifts, dim=1) @ torch.nn.functional.normalize(positions, dim=1).T
+    )
+    torch.testing.assert_close(nearness[::2].diagonal(), torch.ones(6))
+    middle = nearness[1:-1:2]
+    torch.testing.assert_close(middle.diagonal(), middle.diagonal(1), atol=0.05, rtol=0)
+    with pytest.raises(
+        UserError, match="shifts_as_positions is for the codec 'mt3'; leave it out for 'port'"
+    ):
+        SpectrogramDiffusionTraining(**SIZES, codec="port", shifts_as_positions=True)
+
+
+def test_segments_of_model_and_data_must_be_of_one_length(tmp_path: Path) -> None:
+    training = SpectrogramDiffusionTraining(**{**SIZES, "max_input_length": 2048}, segment_frames=64)
+    with pytest.raises(
+        UserError, match=r"model.init_args.segment_frames is 64 but data.* is 256; give both the same"
+    ):
+        training.check_data(SpectrogramData(batch_size=1, cache_folder=tmp_path))
+    training.check_data(SpectrogramData(batch_size=1, segment_frames=64, cache_folder=tmp_path))
