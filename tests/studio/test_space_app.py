@@ -107,7 +107,8 @@ def test_the_page_of_a_space_works_in_a_browser(port: int) -> None:
         page.goto(f"{origin}/")
         page.wait_for_selector("ondes-job", timeout=60_000)
         browser.close()
-    assert errors == []
+    # Gradio's script asks the Hub about every name of this kind; our policy keeps it from that, and nothing is lost.
+    assert [error for error in errors if "huggingface.co/api/spaces/by-subdomain/" not in error] == []
 
 
 def test_elsewhere_it_listens_to_others_only_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

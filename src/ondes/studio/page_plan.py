@@ -156,7 +156,10 @@ TABS = (
         "inpaint",
         "Make stretches of a sound anew; not one sample elsewhere changes.",
         "Inpaint",
-        (Slot("audio", "audio", "Sound", selects="seconds"),),
+        (
+            Slot("audio", "audio", "Sound", selects="seconds"),
+            Slot("score", "score", "Score to play there (optional)", optional=True),
+        ),
         ("regions", "steps", "n", "format", "seed"),
         "regions",
     ),

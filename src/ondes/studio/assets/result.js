@@ -98,8 +98,10 @@ async function showSound(body, file, stems, sources) {
     tracks = stems.map((each) => sound(partName(each), each));
   } else {
     tracks = [{ ...sound("Result", file), alternative: true }];
-    for (const source of Object.values(sources)) {
-      const other = source.kind === "audio" ? sound(`Source: ${source.name}`, source) : await plain(source);
+    const several = Object.values(sources).filter((source) => source.kind === "audio").length > 1;
+    for (const [field, source] of Object.entries(sources)) {
+      const role = several ? `${field[0].toUpperCase()}${field.slice(1)}` : "Source";
+      const other = source.kind === "audio" ? sound(`${role}: ${source.name}`, source) : await plain(source);
       tracks.push({ ...other, alternative: true });
     }
   }
