@@ -29,6 +29,7 @@ from tiny_model import SIZES, save_tiny_model  # pyright: ignore[reportMissingIm
 
 ROWS = [(0.0, 0.4, 60, 90, 0), (0.3, 0.8, 64, 70, 0), (0.5, 1.0, 43, 100, 1)]
 SONG = plain_notes(ROWS)
+SHORT = plain_notes([(0.0, 0.1, 60, 90, 0)], duration_s=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,22 @@ def audio(pipeline: SynthesisPipeline) -> Audio:
     return pipeline(SONG)
 
 
+@pytest.fixture(scope="module")
+def log_mel(pipeline: SynthesisPipeline) -> np.ndarray:
+    """What the pipeline makes of the song by default."""
+    made = pipeline.log_mel(SONG)
+    made.flags.writeable = False
+    return made
+
+
+@pytest.fixture(scope="module")
+def short_log_mel(pipeline: SynthesisPipeline) -> np.ndarray:
+    """What it makes of a short note in three steps."""
+    made = pipeline.log_mel(SHORT, steps=3)
+    made.flags.writeable = False
+    return made
+
+
 def test_audio_is_as_long_as_the_score_and_its_tail(audio: Audio) -> None:
     assert audio.sample_rate_hz == 44_100
     assert audio.samples.shape == (2, math.ceil(3.0 * MEL.frames_per_second) * 512)
@@ -86,11 +103,11 @@ def test_a_longer_score_that_begins_alike_sounds_alike(pipeline: SynthesisPipeli
     assert np.array_equal(longer.samples[:, :same], audio.samples[:, :same])
 
 
-def test_context_makes_segments_follow_each_other(pipeline: SynthesisPipeline, saved: Path) -> None:
+def test_context_makes_segments_follow_each_other(pipeline: SynthesisPipeline, log_mel: np.ndarray) -> None:
     changed = copy.deepcopy(pipeline)
     changed.register_to_config(context_frames=0)
     first = SIZES["first_frames"]
-    ours, theirs = pipeline.log_mel(SONG), changed.log_mel(SONG)
+    ours, theirs = log_mel, changed.log_mel(SONG)
     assert np.array_equal(ours[..., :first], theirs[..., :first])
     assert not np.allclose(ours[..., first : first + 8], theirs[..., first : first + 8], atol=1e-3)
 
@@ -175,13 +192,13 @@ def test_the_hash_is_of_the_weights(pipeline: SynthesisPipeline, saved: Path) ->
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_plays_in_its_own_way(sampler: str, pipeline: SynthesisPipeline) -> None:
-    short = plain_notes([(0.0, 0.1, 60, 90, 0)], duration_s=0.1)
-    made = pipeline.log_mel(short, sampler=sampler, steps=3)
+def test_every_sampler_plays_in_its_own_way(
+    sampler: str, pipeline: SynthesisPipeline, short_log_mel: np.ndarray
+) -> None:
+    made = pipeline.log_mel(SHORT, sampler=sampler, steps=3)
     assert bool(np.isfinite(made).all())
-    assert np.array_equal(made, pipeline.log_mel(short, sampler=sampler, steps=3))
-    default = pipeline.log_mel(short, steps=3)
-    assert np.array_equal(made, default) == (sampler == "euler")
+    assert np.array_equal(made, pipeline.log_mel(SHORT, sampler=sampler, steps=3))
+    assert np.array_equal(made, short_log_mel) == (sampler == "euler")
 
 
 def test_a_scheduler_is_swapped_from_its_config(pipeline: SynthesisPipeline) -> None:
@@ -191,14 +208,15 @@ def test_a_scheduler_is_swapped_from_its_config(pipeline: SynthesisPipeline) -> 
     assert type(make_scheduler("heun")) is FlowMatchHeunDiscreteScheduler
 
 
-def test_guidance_of_one_changes_nothing_and_more_does(pipeline: SynthesisPipeline) -> None:
-    plain = pipeline.log_mel(SONG)
-    assert np.array_equal(pipeline.log_mel(SONG, guidance_scale=1.0), plain)
-    assert not np.allclose(pipeline.log_mel(SONG, guidance_scale=2.0), plain, atol=1e-2)
+def test_guidance_of_one_changes_nothing_and_more_does(
+    pipeline: SynthesisPipeline, log_mel: np.ndarray
+) -> None:
+    assert np.array_equal(pipeline.log_mel(SONG, guidance_scale=1.0), log_mel)
+    assert not np.allclose(pipeline.log_mel(SONG, guidance_scale=2.0), log_mel, atol=1e-2)
 
 
-def test_temperature_scales_the_noise(pipeline: SynthesisPipeline) -> None:
-    assert np.array_equal(pipeline.log_mel(SONG, temperature=1.0), pipeline.log_mel(SONG))
+def test_temperature_scales_the_noise(pipeline: SynthesisPipeline, log_mel: np.ndarray) -> None:
+    assert np.array_equal(pipeline.log_mel(SONG, temperature=1.0), log_mel)
     cold = [pipeline.log_mel(SONG, seed=seed, temperature=0.0) for seed in (0, 1)]
     assert np.array_equal(cold[0], cold[1])
 
@@ -224,8 +242,7 @@ def test_what_cannot_be_used_is_refused(
 def test_griffin_lim_stands_in_for_the_vocoder(saved: Path) -> None:
     pipeline = SynthesisPipeline.from_pretrained(saved, vocoder="griffin-lim")
     pipeline.vocoder.register_to_config(iterations=1)
-    short = plain_notes([(0.0, 0.1, 60, 90, 0)], duration_s=0.1)
-    blocks = list(pipeline.stream(short))
+    blocks = list(pipeline.stream(SHORT))
     assert sum(block.samples.shape[1] for block in blocks) == math.ceil(2.1 * MEL.frames_per_second) * 512
 
 
