@@ -22,6 +22,8 @@ from tiny_model import save_tiny_published_audio, save_tiny_published_composer
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SLOW_PAGES = ("audio.md", "published_composer.md")
+"""Whose code takes seconds."""
 
 
 def _blocks(page: Path, language: str) -> list[str]:
@@ -89,7 +91,13 @@ def shelf(published: Path, tiny_shelf: Path, tmp_path: Path, monkeypatch: pytest
 
 # What docs/studio.md shows speaks to a server: tests/studio/test_client.py runs it.
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name != "studio.md"], ids=lambda page: page.name
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page.name in SLOW_PAGES else ())
+        for page in PAGES
+        if page.name != "studio.md"
+    ],
+    ids=lambda page: page.name,
 )
 def test_python_blocks_run(page: Path, shelf: Path) -> None:
     for block in _blocks(page, "python"):
