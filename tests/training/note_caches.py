@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rendered_sines import TRAINER  # pyright: ignore[reportMissingImports]
 
 from ondes.datasets.note_cache import build_note_cache
 from ondes.representations.note_sequence import BarTable, NoteSequence, from_note_sequence
@@ -25,18 +26,6 @@ MODEL: dict[str, Any] = {
     "ema_decay": 0.5,
 }
 DATA = {"lengths": [12, 16], "notes_per_batch": 40, "validation_batches": 2}
-TRAINER = {
-    "accelerator": "cpu",
-    "max_epochs": -1,
-    "max_steps": 4,
-    "val_check_interval": 2,
-    "check_val_every_n_epoch": None,
-    "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
-    "enable_progress_bar": False,
-    "logger": False,
-    "log_every_n_steps": 1,
-}
 
 
 def song(seed: int, *, notes: int = 40, velocity: int = 0) -> NoteSequence:
@@ -76,7 +65,12 @@ def write_composer_config(caches: Path, run: Path, **model: Any) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     path = run / "given.yaml"
     data = {**DATA, **{split: str(caches / split) for split in ("train", "validation")}}
-    settings = {"run": str(run), "save_every": 2, "seed_everything": 1, "trainer": TRAINER}
+    settings = {
+        "run": str(run),
+        "save_every": 2,
+        "seed_everything": 1,
+        "trainer": {**TRAINER, "max_steps": 4},
+    }
     path.write_text(yaml.safe_dump({**settings, "model": {**MODEL, **model}, "data": data}))
     return path
 

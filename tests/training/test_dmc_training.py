@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rendered_sines import TRAINER  # pyright: ignore[reportMissingImports]
 
 from ondes.errors import UserError
 from ondes.models.dmc_unet import DmcUNet
@@ -53,17 +54,7 @@ def write_config(run: Path, scores: Path, **data: Any) -> Path:
             "cache_folder": str(run / "cache"),
             **data,
         },
-        "trainer": {
-            "accelerator": "cpu",
-            "max_epochs": -1,
-            "max_steps": 4,
-            "val_check_interval": 2,
-            "check_val_every_n_epoch": None,
-            "num_sanity_val_steps": 0,
-            "enable_model_summary": False,
-            "enable_progress_bar": False,
-            "logger": False,
-        },
+        "trainer": {**TRAINER, "max_steps": 4},
     }
     run.mkdir(parents=True, exist_ok=True)
     path = run / "given.yaml"
@@ -71,24 +62,30 @@ def write_config(run: Path, scores: Path, **data: Any) -> Path:
     return path
 
 
-def test_a_run_saves_a_model_that_knows_its_statistics_and_goes_on_bit_for_bit(
-    scores: Path, tmp_path: Path
-) -> None:
-    states = {}
-    for name, words in (("whole", [[]]), ("parts", [["--trainer.max_steps", "2"], []])):
-        config = write_config(tmp_path / name, scores, pitch_encoding="midi", scaling="zscore")
-        for more in words:
-            main("compose-dmc", ["--config", str(config), *more])
-        states[name] = torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=False)
-    for key, value in states["whole"]["state_dict"].items():
-        assert torch.equal(value, states["parts"]["state_dict"][key]), key
-    rate = states["whole"]["optimizer_states"][0]["param_groups"][0]["lr"]
-    assert rate == pytest.approx(1e-6)
-    pipeline = DmcPipeline.from_pretrained(tmp_path / "whole" / "model")
+def train(run: Path, scores: Path, *words: str) -> dict[str, Any]:
+    """Train on MIDI pitches with z-scores; returns the last checkpoint."""
+    config = write_config(run, scores, pitch_encoding="midi", scaling="zscore")
+    main("compose-dmc", ["--config", str(config), *words])
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)
+
+
+def test_a_run_saves_a_model_that_knows_its_statistics(scores: Path, tmp_path: Path) -> None:
+    state = train(tmp_path, scores)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(1e-6)
+    pipeline = DmcPipeline.from_pretrained(tmp_path / "model")
     assert (pipeline.statistics.pitch_encoding, pipeline.statistics.scaling) == ("midi", "zscore")
     assert 40 <= pipeline.statistics.mean[0] <= 55
     assert pipeline.sample(2, steps=2).shape == (2, 16, 3)
-    assert len(list((tmp_path / "whole" / "pictures").glob("*.png"))) == 2
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_bit_for_bit(scores: Path, tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", scores)["state_dict"]
+    train(tmp_path / "parts", scores, "--trainer.max_steps", "2")
+    parts = train(tmp_path / "parts", scores)["state_dict"]
+    for key, value in whole.items():
+        assert torch.equal(value, parts[key]), key
 
 
 def test_the_published_configuration_is_read_and_has_the_published_size() -> None:

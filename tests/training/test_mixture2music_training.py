@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rendered_sines import TRAINER  # pyright: ignore[reportMissingImports]
 
 from ondes.datasets.note_cache import build_note_cache
 from ondes.errors import UserError
@@ -54,17 +55,7 @@ def write_config(run: Path, cache: Path, system: str = "Mixture2MusicTraining", 
             "class_path": "ondes.training.roll_windows.MixtureRolls",
             "init_args": {**data, "least_cells": 20},
         },
-        "trainer": {
-            "accelerator": "cpu",
-            "max_epochs": -1,
-            "max_steps": 4,
-            "val_check_interval": 2,
-            "check_val_every_n_epoch": None,
-            "num_sanity_val_steps": 0,
-            "enable_model_summary": False,
-            "enable_progress_bar": False,
-            "logger": False,
-        },
+        "trainer": {**TRAINER, "max_steps": 4},
     }
     run.mkdir(parents=True, exist_ok=True)
     path = run / "given.yaml"

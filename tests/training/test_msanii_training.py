@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rendered_sines import TRAINER  # pyright: ignore[reportMissingImports]
 
 from ondes.audio import Audio
 from ondes.errors import UserError
@@ -60,19 +61,7 @@ def write_config(task: str, run: Path, folder: Path, **init: Any) -> Path:
                 "validation_batches": 1,
             },
         },
-        "trainer": {
-            "accelerator": "cpu",
-            "max_epochs": -1,
-            "max_steps": 4,
-            "gradient_clip_val": 1.0,
-            "val_check_interval": 2,
-            "check_val_every_n_epoch": None,
-            "num_sanity_val_steps": 0,
-            "log_every_n_steps": 1,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "logger": False,
-        },
+        "trainer": {**TRAINER, "max_steps": 4, "gradient_clip_val": 1.0},
     }
     path = run.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(config))
@@ -113,6 +102,7 @@ def test_both_stages_make_a_pipeline_with_one_scale(runs: dict[str, Path], pairs
     assert model.sample(1, duration_s=0.3)[0].samples.shape == (2, 13230)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["audio", "vocoder"])
 def test_a_resumed_run_ends_as_an_unbroken_one(
     task: str, runs: dict[str, Path], pairs: Path, tmp_path: Path
