@@ -51,10 +51,9 @@ def test_every_example_is_tested_and_under_40_lines() -> None:
     "name",
     [
         "play",
-        "write_a_score",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("compose_and_play", "separate_and_play", "stream_while_playing")
+            for name in ("compose_and_play", "separate_and_play", "stream_while_playing", "write_a_score")
         ),
     ],
 )

@@ -264,6 +264,7 @@ def test_saved_as_our_own_it_loads_as_the_same(folder, tmp_path):
     assert torch.equal(load_vocoder(tmp_path / "own")(log_mel()), read(log_mel()))
 
 
+@pytest.mark.slow
 def test_a_synthesiser_plays_and_keeps_it(folder, tmp_path):
     synth = SynthesisPipeline.from_pretrained(save_tiny_model(tmp_path / "synth"), vocoder=str(folder))
     score = tmp_path / "score.mid"

@@ -74,6 +74,7 @@ def words(stage: Path, *more: object) -> list[object]:
     return [*fixed, "--excerpts", 2, "--seconds", 6, "--no-memory", *more]
 
 
+@pytest.mark.slow
 def test_a_report_is_printed_and_written(ondes: Ondes, stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "_vocoders", lambda _: {})
     run = ondes(*words(stage, "-o", stage / "report", "--second-soundfont", stage / "b.sf2"))

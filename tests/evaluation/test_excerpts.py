@@ -103,6 +103,7 @@ def test_a_violin_is_taken_out_of_its_quartet(chosen):
     assert len(bowed.notes.parts) == 1
 
 
+@pytest.mark.slow
 def test_equal_seeds_choose_equal_excerpts_and_other_seeds_others(entries, chosen):
     again, other = (choose_excerpts(entries, count=8, duration_s=12.0, seed=seed) for seed in (0, 1))
     assert [e.name for e in again] == [e.name for e in chosen[8]] != [e.name for e in other]

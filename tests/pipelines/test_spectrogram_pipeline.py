@@ -265,7 +265,7 @@ def test_work_ends_when_the_caller_wants(
     assert len(calls.batches["decoder.forward"]) in (2, 4)
 
 
-@pytest.mark.parametrize("with_context", [False, True])
+@pytest.mark.parametrize("with_context", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_networks_of_the_port_play_too(with_context: bool) -> None:
     pipeline = port_pipeline(with_context=with_context)
     made = pipeline([SONG, SHORT], steps=3)
