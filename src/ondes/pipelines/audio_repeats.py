@@ -19,6 +19,15 @@ MOST_LAG = 344
 COMPARED = 86
 """Frames next to the hole, 1 s, of which each side must be like itself a lag away."""
 
+JOIN_SHARE = 0.25
+"""How much the step at the border counts beside the likeness of a second; at 1 lags are often a frame or two off."""
+
+JOINED = 2
+"""Frames of which the levels are brought together at a border of the hole."""
+
+SETTLED = 8
+"""Frames, 93 ms, after which little of that is left."""
+
 LEAST_LOUD = -7.0
 """Softer bands (ln magnitude) count as this soft."""
 
@@ -50,7 +59,19 @@ def repeated(
         parts.append(left[..., left.shape[-1] - lag + steps % lag])
     if _most_lag(right):
         parts.append(right[..., lag - 1 - steps.flip(0) % lag])
-    return torch.lerp(parts[0], parts[-1], (steps + 0.5) / frames)
+    made = torch.lerp(parts[0], parts[-1], (steps + 0.5) / frames)
+    return _meeting(_meeting(made, left).flip(-1), right.flip(-1)).flip(-1)
+
+
+def _meeting(
+    made: Float[Tensor, "2 bands frames"], before: Float[Tensor, "2 bands before"]
+) -> Float[Tensor, "2 bands frames"]:
+    """What is made, begun at the level of each band at which the sound before it ends."""
+    if before.shape[-1] < JOINED:
+        return made
+    step = before[..., -JOINED:].mean(-1, keepdim=True) - made[..., :JOINED].mean(-1, keepdim=True)
+    away = torch.arange(made.shape[-1], device=made.device)
+    return made + step * torch.exp(-away / SETTLED)
 
 
 def _most_lag(side: Tensor) -> int:
@@ -60,9 +81,16 @@ def _most_lag(side: Tensor) -> int:
 
 
 def _unlike(side: Float[Tensor, "2 bands frames"], most: int) -> Float[Tensor, " lags"]:
-    """Mean |difference| of the frames next to the hole, which come first, from those a lag away from it."""
+    """How little frames next to the hole, which come first, are like those a lag away, and like what then joins them.
+
+    Mean |difference| of both, in nepers: a lag that would set an attack against a held tone is none to take.
+    """
     heard = side.clamp(min=LEAST_LOUD)
     first = heard[..., :COMPARED]
     return torch.stack(
-        [(heard[..., lag : lag + COMPARED] - first).abs().mean() for lag in range(LEAST_LAG, most + 1)]
+        [
+            (heard[..., lag : lag + COMPARED] - first).abs().mean()
+            + JOIN_SHARE * (heard[..., lag - 1] - heard[..., 0]).abs().mean()
+            for lag in range(LEAST_LAG, most + 1)
+        ]
     )
