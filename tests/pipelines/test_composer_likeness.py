@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from composer_network import band_score, small_composer
 
+from ondes.diffusion.masked import MaskedScheduler
 from ondes.pipelines.composer_likeness import prefer_tokens, repeated
 from ondes.representations.bar_table import BarTable
 from ondes.representations.note_sequence import NoteSequence, to_note_sequence
@@ -98,3 +99,27 @@ def test_fields_have_temperatures_of_their_own() -> None:
     cold = {"likeness": dict.fromkeys(COPY, 0.0), "infill_temperatures": {"pitch": 0.0}}
     assert len({tuple(set(pitches(seed, **cold))) for seed in range(3)}) == 1
     assert len({tuple(set(pitches(seed, likeness=dict.fromkeys(COPY, 0.0)))) for seed in range(3)}) > 1
+
+
+def test_gaps_have_an_order_of_their_own() -> None:
+    asked: list[str] = []
+
+    class Watched(MaskedScheduler):
+        def scores(
+            self, log_probability: torch.Tensor, share: float, generator: torch.Generator
+        ) -> torch.Tensor:
+            asked.append(self.config["order"])
+            return super().scores(log_probability, share, generator)
+
+    composer = small_composer(infill_order="confidence")
+    other = small_composer()
+    score = band_score()
+    assert composer.infill(score, bars=(4, 4), steps=2) != other.infill(score, bars=(4, 4), steps=2)
+    composer.scheduler = Watched()
+    composer.generate(notes=8, steps=2)
+    assert set(asked) == {"random"}
+    confident = small_composer()
+    confident.scheduler = MaskedScheduler(order="confidence")
+    expected = confident.infill(score, bars=(4, 4), steps=2)
+    composer.scheduler = MaskedScheduler()
+    assert composer.infill(score, bars=(4, 4), steps=2) == expected

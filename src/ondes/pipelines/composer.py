@@ -67,6 +67,7 @@ class ComposerPipeline(StoredPipeline):
             likelier what those have is, as a difference of logarithms. Without, that is left to the network.
         relative_temperatures: Of some fields, times the temperature.
         infill_temperatures: The same where bars are filled in.
+        infill_order: Of the scheduler there; its own if missing.
         feature_statistics: `FeatureStatistics.to_config` of a network of features.
     """
 
@@ -92,6 +93,7 @@ class ComposerPipeline(StoredPipeline):
         likeness: dict[str, float] | None = None,
         relative_temperatures: dict[str, float] | None = None,
         infill_temperatures: dict[str, float] | None = None,
+        infill_order: str | None = None,
         feature_statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -115,6 +117,7 @@ class ComposerPipeline(StoredPipeline):
             likeness=likeness,
             relative_temperatures=relative_temperatures,
             infill_temperatures=infill_temperatures,
+            infill_order=infill_order,
             feature_statistics=feature_statistics,
         )
         network.eval()
@@ -270,9 +273,7 @@ class ComposerPipeline(StoredPipeline):
         Raises:
             UserError: If there are no such bars or track, or a wish makes no sense.
         """
-        wishes, sampling = self._choices(
-            choices, without=("tempo", "metre"), temperatures="infill_temperatures"
-        )
+        wishes, sampling = self._choices(choices, without=("tempo", "metre"), fills=True)
         setting = self._setting()
         pieces = [
             infilling(one, wishes, setting, bars=bars, track=track, seed=seed + item)
@@ -327,11 +328,7 @@ class ComposerPipeline(StoredPipeline):
         return (int(self.config["default_notes"]) if notes is None and bars is None else notes), bars
 
     def _choices(
-        self,
-        choices: dict[str, Any],
-        *,
-        without: tuple[str, ...] = (),
-        temperatures: str = "relative_temperatures",
+        self, choices: dict[str, Any], *, without: tuple[str, ...] = (), fills: bool = False
     ) -> tuple[Wishes, Sampling]:
         """Wishes and settings of the sampler, checked.
 
@@ -352,9 +349,12 @@ class ComposerPipeline(StoredPipeline):
         if wishes.style is not None and wishes.style not in styles:
             raise UserError(f"no such style: {wishes.style!r}; {nearest(wishes.style, styles)}")
         check_sampling(chosen["steps"], chosen["guidance_scale"], chosen["temperature"])
-        own = self.config[temperatures] or {}
+        own = self.config["infill_temperatures" if fills else "relative_temperatures"] or {}
         relative = tuple(float(own.get(name, 1.0)) for name in self.network.fields) if own else ()
-        return wishes, Sampling(**chosen, top_p=float(self.config["top_p"]), relative_temperatures=relative)
+        order = self.config["infill_order"] if fills else None
+        return wishes, Sampling(
+            **chosen, top_p=float(self.config["top_p"]), relative_temperatures=relative, order=order
+        )
 
     def _setting(self) -> Setting:
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))

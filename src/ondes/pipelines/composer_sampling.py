@@ -47,6 +47,7 @@ class Sampling:
         temperature: Of the draws.
         top_p: Draw from the likeliest classes that make up this much.
         relative_temperatures: Of each field, times the temperature; 1 where there are none.
+        order: In which tokens are revealed, see `MaskedScheduler`; the scheduler's own if None.
     """
 
     steps: int
@@ -54,6 +55,7 @@ class Sampling:
     temperature: float
     top_p: float
     relative_temperatures: tuple[float, ...] = ()
+    order: str | None = None
 
     @property
     def temperatures(self) -> float | tuple[float, ...]:
@@ -196,7 +198,7 @@ def _sample(
             _denoiser(network, jobs, lengths, sampling),
             tokens.to(network.device),
             sizes=network.sizes,
-            scheduler=copy.deepcopy(scheduler),
+            scheduler=_ordered(scheduler, sampling.order),
             steps=sampling.steps,
             generators=[torch.Generator().manual_seed(seed) for seed in seeds],
             temperature=sampling.temperatures,
@@ -209,6 +211,13 @@ def _sample(
     # Windows are completed side by side; piece, window, attempt and round say which of them this is.
     done = kept(tokens, sampled, name=f"windows {seeds}")
     return [row[:length].numpy() for row, length in zip(done, lengths, strict=True)]
+
+
+def _ordered(scheduler: MaskedScheduler, order: str | None) -> MaskedScheduler:
+    """A scheduler of its own for one window, in another order if one is asked for."""
+    if order is None:
+        return copy.deepcopy(scheduler)
+    return MaskedScheduler.from_config(scheduler.config, order=order)
 
 
 def _denoiser(
