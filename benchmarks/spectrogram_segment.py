@@ -39,6 +39,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     sizes: dict[str, Any] = {**SIZES[options.size], "d_kv": 64}
+    if options.layers:
+        sizes["num_layers"] = options.layers
     networks = {
         "notes": NotesEncoder(**sizes).eval(),
         "context": ContextEncoder(**sizes).eval(),
@@ -62,7 +64,9 @@ def main() -> None:
             options.old,
             worker="diffusers_segment.py",
         )
-    print(f"{options.size} size; theirs: {theirs.versions}; ours: torch {torch.__version__}")
+    print(
+        f"{options.size} size, {sizes['num_layers']} layers; theirs: {theirs.versions}; ours: torch {torch.__version__}"
+    )
     few, many = 1, options.steps
     things: dict[str, Callable[[], object]] = {}
     whole = {"ours, float32": networks}
@@ -113,6 +117,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--old", metavar="FOLDER", help="what spectrogram_decoder.py --setup made")
     parser.add_argument("--size", choices=list(SIZES), default="base")
+    parser.add_argument("--layers", type=int, help="fewer than the size has, where memory or time are short")
     parser.add_argument("--tokens", type=int, default=500)
     parser.add_argument("--steps", type=int, default=5, help="2 or more")
     parser.add_argument("--threads", type=int, default=2)
