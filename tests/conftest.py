@@ -7,8 +7,9 @@ the command line run in pytest's own process, which starts faster.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if named or processors == 1 else min(processors, MOST_WORKERS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Garbage is not looked for among what modules leave behind: not while they load, and not in every search after."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
