@@ -7,9 +7,11 @@ sampler that many times. It answers with the seconds that the processor has spen
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
+from typing import Any
 
 import diffusers
 import torch
@@ -20,18 +22,14 @@ from safetensors.torch import load_file
 
 @torch.inference_mode()
 def main() -> None:
-    from diffusers.pipelines.deprecated.spectrogram_diffusion import (  # noqa: PLC0415 # pyright: ignore
-        SpectrogramContEncoder,
-        SpectrogramNotesEncoder,
-    )
-
+    published = importlib.import_module("diffusers.pipelines.deprecated.spectrogram_diffusion")
     held, sizes = load_file(sys.argv[1]), json.loads(sys.argv[2])
     torch.set_num_threads(int(sys.argv[3]))
     shape = {name: sizes[name] for name in ("d_model", "num_layers", "num_heads", "d_kv", "d_ff")}
     shape |= {"dropout_rate": 0.1, "feed_forward_proj": "gated-gelu"}
     networks = {
-        "notes": SpectrogramNotesEncoder(max_length=2048, vocab_size=1536, **shape),
-        "context": SpectrogramContEncoder(input_dims=128, targets_context_length=256, **shape),
+        "notes": published.SpectrogramNotesEncoder(max_length=2048, vocab_size=1536, **shape),
+        "context": published.SpectrogramContEncoder(input_dims=128, targets_context_length=256, **shape),
         "decoder": T5FilmDecoder(**sizes),
     }
     for name, network in networks.items():
@@ -41,7 +39,7 @@ def main() -> None:
         if [key for key in missing if "position_encoding" not in key]:
             raise SystemExit(f"{name} lacks {missing[:3]}")
     answer(f"diffusers {diffusers.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="fixed_large")
+    scheduler: Any = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="fixed_large")
     for line in sys.stdin:
         tokens, known = held["tokens"], held["context frames"]
         notes = networks["notes"](encoder_input_tokens=tokens, encoder_inputs_mask=tokens > 0)

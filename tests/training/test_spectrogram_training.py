@@ -16,6 +16,7 @@ from ondes.errors import UserError
 from ondes.training.spectrogram_autoregressive import SpectrogramAutoregressiveTraining
 from ondes.training.spectrogram_data import SpectrogramData
 from ondes.training.spectrogram_diffusion import (
+    DiffusionNetworks,
     Distance,
     Prediction,
     SpectrogramDiffusionTraining,
@@ -283,10 +284,10 @@ def test_adafactor_takes_the_step_of_its_paper_at_the_rate_it_is_given(
 
 
 def test_shifts_begin_as_the_positions_of_their_frames() -> None:
-    training = SpectrogramDiffusionTraining(
-        **{**SIZES, "emb_dim": 32}, segment_frames=6, shifts_as_positions=True
-    )
+    sizes: dict[str, Any] = {**SIZES, "emb_dim": 32}
+    training = SpectrogramDiffusionTraining(**sizes, segment_frames=6, shifts_as_positions=True)
     network = training.network
+    assert isinstance(network, DiffusionNetworks)
     positions = network.decoder.position_encoding.weight
     shifts = network.notes_encoder.token_embedder.weight[3:15]  # steps 0 to 11; the codec's ids begin at 3
     torch.testing.assert_close(shifts.square().mean(1), torch.ones(12))
@@ -299,11 +300,12 @@ def test_shifts_begin_as_the_positions_of_their_frames() -> None:
     with pytest.raises(
         UserError, match="shifts_as_positions is for the codec 'mt3'; leave it out for 'port'"
     ):
-        SpectrogramDiffusionTraining(**SIZES, codec="port", shifts_as_positions=True)
+        SpectrogramDiffusionTraining(**sizes, codec="port", shifts_as_positions=True)
 
 
 def test_segments_of_model_and_data_must_be_of_one_length(tmp_path: Path) -> None:
-    training = SpectrogramDiffusionTraining(**{**SIZES, "max_input_length": 2048}, segment_frames=64)
+    sizes: dict[str, Any] = {**SIZES, "max_input_length": 2048}
+    training = SpectrogramDiffusionTraining(**sizes, segment_frames=64)
     with pytest.raises(
         UserError, match=r"model.init_args.segment_frames is 64 but data.* is 256; give both the same"
     ):
