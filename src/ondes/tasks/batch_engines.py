@@ -93,22 +93,35 @@ def _through(plan: Plan, waiting: deque[Item], workers: int) -> Generator[Done, 
             return list(running.values())
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Who is just beginning needs our semaphores, and who works takes away what is half-made.
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
     return []
 
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C waits until afterwards; processes that begin within never hear it: the parent does, and ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    """Ctrl-C and SIGTERM wait until afterwards; processes that begin within never hear Ctrl-C: the parent ends them."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    heard: list[int] = []
+    # A mask alone would not do: any thread may take a signal for the process, whose handler runs in this one.
+    before = {
+        number: signal.signal(number, lambda number, _: heard.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+    for number in heard:
+        signal.raise_signal(number)
 
 
 _worker: Worker | None = None
@@ -138,6 +151,8 @@ def _work(item: Item) -> Done:
     """Work on a file in a process of a pool."""
     assert _worker is not None, "the pool has begun"
     try:
+        if _worker.stopped():
+            raise Cancelled
         return _worker.work(item)
     except Cancelled:
         return Done(item.name, "failed", "stopped")
