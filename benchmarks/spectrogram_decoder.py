@@ -273,7 +273,7 @@ def _onnxruntime(
 def _openvino(
     decoder: FilmDecoder, inputs: dict[str, torch.Tensor], tokens: int, folder: Path, threads: int
 ) -> dict[str, Callable[[], torch.Tensor]]:
-    import openvino  # noqa: PLC0415
+    import openvino  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     given = _graph_inputs(decoder, inputs, tokens)
     things = {}

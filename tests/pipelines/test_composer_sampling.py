@@ -12,7 +12,7 @@ from composer_network import BARS, band_score, bar_start, rows, small_composer, 
 from ondes.diffusion.masked import MaskedScheduler
 from ondes.pipelines import composer_sampling
 from ondes.pipelines.composer import ComposerPipeline
-from ondes.pipelines.composer_jobs import KeyBonus, job_of
+from ondes.pipelines.composer_jobs import Bonus, job_of
 from ondes.pipelines.composer_pieces import Setting, extension, new_piece
 from ondes.pipelines.composer_sampling import Sampling
 from ondes.pipelines.composer_verbs import WindowSizes
@@ -39,7 +39,7 @@ def test_windows_of_several_lengths_in_one_batch_are_what_they_are_alone() -> No
         new_piece(wishes, SETTING, notes=9, bars=None, seed=1),
         extension(band_score(flat=True), parse_wishes(), SETTING, notes=12, bars=None, seed=2),
     ]
-    jobs = [job_of(piece, next(piece.windows), 0, KeyBonus(1.0, 0.0)) for piece in pieces]
+    jobs = [job_of(piece, next(piece.windows), 0, Bonus(1.0, 0.0, {})) for piece in pieces]
     network, scheduler, sampling = small_network().eval(), MaskedScheduler(), Sampling(3, 1.5, 1.0, 0.95)
     known = [job.problem.tokens for job in jobs]
     together = composer_sampling._sample(network, scheduler, jobs, known, sampling, 0, lambda _: None)
@@ -64,7 +64,7 @@ def test_keys_asked_for_and_keys_of_ones_own_have_bonuses_of_their_own() -> None
     setting = replace(SETTING, keys=("D minor",))
     for wishes, bonus in ((parse_wishes(key="D minor"), 3.0), (parse_wishes(), 5.0)):
         piece = new_piece(wishes, setting, notes=4, bars=None, seed=1)
-        job = job_of(piece, next(piece.windows), 0, KeyBonus(3.0, 5.0))
+        job = job_of(piece, next(piece.windows), 0, Bonus(3.0, 5.0, {}))
         tokens = torch.from_numpy(job.problem.tokens)[None]
         (prefer,) = job.before
         logits = prefer(tokens, tuple(torch.zeros(1, len(job.problem.tokens), size) for size in SIZES))

@@ -360,17 +360,17 @@ class ComposerPipeline(StoredPipeline):
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
         spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
         names = ("default_ensembles", "loud_styles", "default_keys", "default_densities")
-        lists = (tuple(self.config[name]) for name in names)
-        bpm = float(self.config["default_bpm"])
+        ensembles, loud_styles, keys, densities = (tuple(self.config[name]) for name in names)
+        metre, bpm = parse_metre(self.config["default_metre"]), float(self.config["default_bpm"])
         alike = bool(self.config["likeness"])
-        return Setting(spec, sizes, parse_metre(self.config["default_metre"]), bpm, *lists, alike)
+        return Setting(spec, sizes, metre, bpm, ensembles, loud_styles, keys, densities, alike)
 
     def _carry_out(
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None
     ) -> list[ScoreTick]:
         """Complete the windows of all pieces, side by side, until every one is finished."""
-        keys = (float(self.config[name]) for name in ("key_bonus", "home_key_bonus"))
-        bonus = Bonus(*keys, self.config["likeness"] or {})
+        asked_key, home_key = (float(self.config[name]) for name in ("key_bonus", "home_key_bonus"))
+        bonus = Bonus(asked_key, home_key, self.config["likeness"] or {})
         results: list[Any] = [None] * len(pieces)
         drawn, number = [0] * len(pieces), 0
         waiting = {item: next_window(piece, None, results, item) for item, piece in enumerate(pieces)}

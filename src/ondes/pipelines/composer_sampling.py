@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -217,7 +217,7 @@ def _ordered(scheduler: MaskedScheduler, order: str | None) -> MaskedScheduler:
     """A scheduler of its own for one window, in another order if one is asked for."""
     if order is None:
         return copy.deepcopy(scheduler)
-    return MaskedScheduler.from_config(scheduler.config, order=order)
+    return cast("MaskedScheduler", MaskedScheduler.from_config(scheduler.config, order=order))
 
 
 def _denoiser(
