@@ -233,6 +233,6 @@ def warn_if_separate(score: symusic.core.ScoreTick) -> None:
     if separate := already_separate(score):
         warnings.warn(
             f"the score has separate parts already ({', '.join(separate)}): they are merged and separated anew; "
-            "choose keep to leave them",
+            "keep (--keep) leaves them as they are",
             stacklevel=1,
         )

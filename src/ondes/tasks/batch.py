@@ -34,8 +34,9 @@ FORMAT = 1
 """Version of the layout, under the key `ondes_batch`."""
 ERRORS = "errors.jsonl"
 
-INPUTS: dict[str, InputKind] = {"score": "score", "audio": "audio"}
-"""Fields of tasks that a batch fills with its files."""
+INPUTS: dict[str, InputKind] = {"audio": "audio", "score": "score"}
+"""Fields of tasks that a batch fills with its files; of a task with both it is the first: a score beside a sound is no
+file to work through."""
 OTHER_INPUTS = ("given", "first", "second")
 MODEL_FIELDS = ("model", "vocoder")
 
