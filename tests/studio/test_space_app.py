@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from page_bench import CHROMIUM, needs_chromium
 
 from ondes.errors import UserError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 NAME = "somebody-ondes.hf.space"
@@ -89,24 +93,24 @@ def test_a_space_answers_by_its_name_and_may_be_framed_by_the_hub_alone(port: in
 
 @pytest.mark.slow
 @needs_chromium
-def test_the_page_of_a_space_works_in_a_browser(port: int) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_the_page_of_a_space_works_in_a_browser(port: int, browser: Browser) -> None:
     origin = f"http://{NAME}:{port}"
     # The Space's own name leads here, and is as good as with TLS.
     told = [
         f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
         f"--unsafely-treat-insecure-origin-as-secure={origin}",
     ]
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *told])
-        page = browser.new_page()
+    told_so = browser.browser_type.launch(executable_path=CHROMIUM, args=["--no-sandbox", *told])
+    try:
+        page = told_so.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("requestfailed", lambda request: errors.append(request.url))
         page.goto(f"{origin}/")
         page.wait_for_selector("ondes-job", timeout=60_000)
-        browser.close()
+    finally:
+        told_so.close()
     # Gradio's script asks the Hub about every name of this kind; our policy keeps it from that, and nothing is lost.
     assert [error for error in errors if "huggingface.co/api/spaces/by-subdomain/" not in error] == []
 
