@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,6 +72,21 @@ def kept_all(
     for generator, state in zip(generators, made[len(results) :], strict=True):
         generator.set_state(state.cpu())
     return tuple(one.contiguous() for one in results)
+
+
+def begins_with(begin: Tensor, told: str) -> str:
+    """A hash by which a kept result is found: of the values, kind and shape of what its computation begins with.
+
+    Args:
+        begin: What it begins with, on any device.
+        told: All else that the result depends on.
+
+    Returns:
+        SHA-256 in hexadecimal.
+    """
+    whole = begin.detach().cpu().contiguous()
+    words = f"{told} {whole.dtype} {tuple(whole.shape)}".encode()
+    return hashlib.sha256(words + whole.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def denoise(denoiser: Denoiser, noise: Tensor, *, scheduler: Any, steps: int, level: float = 1.0) -> Tensor:

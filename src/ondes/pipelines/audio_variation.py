@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ondes.audio import Audio
+from ondes.diffusion.sampling import begins_with
 from ondes.diffusion.sphere import slerp
 from ondes.pipelines.audio_editing import one_side
 from ondes.pipelines.audio_inputs import SoundSource
@@ -107,7 +107,7 @@ def inverted(sounds: Sequence[SoundSource], ratio: float, maker: WindowMaker, st
                 return maker.invert(place, window, given, strength)
 
             told = f"{place} {known} {strength} {maker.steps} {maker.scale} {maker.style}"
-            points.append(keep(_digest(told, window), invert).to(window.device))
+            points.append(keep(begins_with(window, told), invert).to(window.device))
         return slerp(points[0], points[1], ratio)
 
     return start
@@ -136,12 +136,6 @@ def inversions_kept() -> Iterator[None]:
 _inversions: ContextVar[Callable[[str, Callable[[], Tensor]], Tensor] | None] = ContextVar(
     "_inversions", default=None
 )
-
-
-def _digest(told: str, window: Tensor) -> str:
-    """Of everything that an inversion depends on."""
-    values = window.detach().cpu().contiguous().numpy().tobytes()
-    return hashlib.sha256(told.encode() + values).hexdigest()
 
 
 METHODS: dict[str, Callable[[Sequence[SoundSource], float, WindowMaker, float], Start]] = {
