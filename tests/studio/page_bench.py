@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ CHROMIUM = shutil.which("chromium")
 RATE_HZ = 44_100
 PATIENCE_MS = 120_000
 """Longest wait for anything: models are opened meanwhile, on machines that do other things, too."""
+GLIMPSE_MS = 2_000
+"""Wait for something that is there or will not be: long enough for a click to land."""
 
 TITLES = {
     "compose": "Compose",
@@ -87,7 +90,7 @@ class Visit:
         page.on("pageerror", lambda error: visit.errors.append(str(error)))
         page.on("console", lambda said: visit.errors.append(said.text) if said.type == "error" else None)
         page.goto(url)
-        page.wait_for_selector("ondes-job")
+        visit._built()
         return visit
 
     def _requested(self, request: Any) -> None:
@@ -95,13 +98,38 @@ class Visit:
         if address.scheme in ("http", "https", "ws", "wss") and address.hostname != "127.0.0.1":
             self.outside.append(request.url)
 
+    def _built(self) -> None:
+        """Wait until the page's own elements stand."""
+        self.page.wait_for_selector("ondes-job")
+
+    def reload(self) -> None:
+        """As F5 does, until the page stands again."""
+        self.page.reload()
+        self._built()
+
     def open(self, tab: str) -> Locator:
         """The body of a tab, brought to the front."""
+        from playwright.sync_api import TimeoutError as Missed  # noqa: PLC0415
+
         title = self.page.get_by_role("tab", name=TITLES[tab], exact=True)
-        if not title.is_visible():  # tabs without room are in a menu
-            self.page.locator(".overflow-menu > button").click()
-            title = self.page.locator(".overflow-dropdown button", has_text=TITLES[tab])
-        title.click()
+        more = self.page.locator(".overflow-menu > button")
+        # The page moves tabs into the menu and back while it is laid out, so that what was visible when it was asked
+        # for may be gone when it is clicked: then whichever of the two places has the tab by now.
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while True:
+            title.or_(more).filter(visible=True).first.wait_for()
+            try:
+                if title.is_visible():
+                    title.click(timeout=GLIMPSE_MS)
+                else:
+                    more.click(timeout=GLIMPSE_MS)
+                    self.page.locator(".overflow-dropdown button", has_text=TITLES[tab]).click(
+                        timeout=GLIMPSE_MS
+                    )
+                break
+            except Missed:
+                if time.monotonic() > deadline:
+                    raise
         self.page.wait_for_selector(f"#{tab}-run")
         self.page.wait_for_selector(f"#{tab}-body ondes-job")
         return self.page.locator(f"#{tab}-body")

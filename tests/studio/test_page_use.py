@@ -192,7 +192,7 @@ def test_two_people_do_not_see_each_others_work(visit: Visit, browser: Browser, 
     assert seeds == [11, 22]
     rows = [each.page.locator("#generate-body .o-history li").all_text_contents() for each in (visit, other)]
     assert [len(row) for row in rows] == [1, 1]
-    visit.page.reload()
+    visit.reload()
     visit.open("generate")
     assert visit.finished("generate") == jobs[0]
     other.end()
