@@ -126,6 +126,36 @@ def test_an_untrained_pipeline_makes_the_sketch_plus_the_noise_of_each_place(sav
     assert np.abs(made[..., : window.frames] - expected).max() < 0.05
 
 
+def test_an_instrument_is_made_louder_by_its_gain(saved: Path) -> None:
+    """The sketch is a sum of powers: of one instrument alone it rises by the gain wherever it is above the floor."""
+    score = plain_notes([(0.0, 0.4, 60, 90, 0)], duration_s=0.4)
+    plain = SynthesisPipeline.from_pretrained(saved)
+    louder, other = (
+        SynthesisPipeline.from_pretrained(
+            saved, instrument_gains_db=[12.0 * (each == program) for each in range(129)]
+        )
+        for program in (0, 1)
+    )
+    ours, more, same = (
+        pipeline.log_mel(score, steps=16, sampler="heun", temperature=0.0)
+        for pipeline in (plain, louder, other)
+    )
+    assert np.array_equal(ours, same)
+    heard = ours > math.log(1e-4)
+    assert heard.mean() > 0.2
+    assert np.abs((more - ours)[heard] - 12 * math.log(10) / 20).mean() < 0.1
+
+
+def test_gains_of_instruments_are_saved_and_checked(saved: Path, tmp_path: Path) -> None:
+    gains_db = [0.25] * 128 + [-1.0]
+    SynthesisPipeline.from_pretrained(saved, instrument_gains_db=gains_db).save_pretrained(tmp_path / "model")
+    again = SynthesisPipeline.from_pretrained(tmp_path / "model")
+    assert list(again.config["instrument_gains_db"]) == gains_db
+    for wrong in ([0.0] * 128, [0.0] * 128 + [math.nan]):
+        with pytest.raises(UserError, match="give 129 numbers in dB"):
+            SynthesisPipeline.from_pretrained(saved, instrument_gains_db=wrong)
+
+
 def test_stems_of_one_part_are_the_mix(pipeline: SynthesisPipeline) -> None:
     alone = plain_notes(ROWS[:2])
     stems = pipeline.stems(alone)

@@ -94,6 +94,19 @@ def test_a_window_is_the_slice_of_the_whole(notes: Notes, start: int) -> None:
     assert len(window) == len(cut)
 
 
+def test_instruments_are_made_louder_each_by_its_own(notes: Notes) -> None:
+    window = to_note_frames(notes, start_frame=0, frames=200)
+    gains_db = torch.zeros(129)
+    gains_db[40], gains_db[33], gains_db[128] = 2.0, -1.5, 0.5
+    made = window.louder(gains_db)
+    more = made.features - window.features
+    assert set(window.instrument.tolist()) == {40, 33, 128 + 38}
+    for instrument, gain in ((40, 2.0), (33, -1.5), (128 + 38, 0.5)):
+        assert torch.allclose(more[window.instrument == instrument, 4], torch.tensor(gain))
+    assert not more[:, [0, 1, 2, 3, 5]].any()
+    assert torch.equal(made.frame, window.frame)
+
+
 def test_collated_windows_lie_one_after_another(notes: Notes) -> None:
     windows = [to_note_frames(notes, start_frame=start, frames=40) for start in (0, 30, 300, 60)]
     together = collate(windows)

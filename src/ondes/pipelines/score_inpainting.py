@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,6 +34,7 @@ class NoteWindowMaker(WindowMaker):
     Args:
         network: The network.
         scheduler: Of the model, where no sampler is named.
+        gains_db: More gain of each General MIDI program and, last, of the drum kit; none if missing.
         choices: `steps`, `sampler`, `guidance_scale`, by which notes are obeyed, `temperature` and `seed`, as of
             `WindowMaker`.
 
@@ -44,8 +45,16 @@ class NoteWindowMaker(WindowMaker):
     network: NoteDenoiser
     notes: Notes
 
-    def __init__(self, network: NoteDenoiser, scheduler: Any, **choices: Any) -> None:
+    def __init__(
+        self,
+        network: NoteDenoiser,
+        scheduler: Any,
+        *,
+        gains_db: Sequence[float] | None = None,
+        **choices: Any,
+    ) -> None:
         super().__init__(network, scheduler, style=(), **choices)
+        self.gains_db = None if gains_db is None else torch.tensor(gains_db)
 
     def of(self, notes: Notes) -> NoteWindowMaker:
         """The same for notes."""
@@ -56,6 +65,8 @@ class NoteWindowMaker(WindowMaker):
     def _denoiser(self, place: Place, values: Tensor, known: Tensor) -> Denoiser:
         model = self.network
         window = to_note_frames(self.notes, start_frame=place.start_frame, frames=place.frames)
+        if self.gains_db is not None:
+            window = window.louder(self.gains_db)
         told = model.condition(window.to(model.device))
         untold = model.drop(told, torch.ones(1, dtype=torch.bool, device=model.device))
         given = known[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ondes.audio import Audio
+from ondes.errors import UserError
 from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.note_denoiser import NoteDenoiser
@@ -24,6 +25,7 @@ from ondes.pipelines.loading import load_with_vocoder
 from ondes.pipelines.playback import heard_frames
 from ondes.pipelines.score_inpainting import NoteWindowMaker, played_anew
 from ondes.pipelines.stored import StoredPipeline
+from ondes.representations.note_frames import DRUM_INSTRUMENT
 from ondes.representations.segments import Segment, segments
 from ondes.score import Notes, read_score, to_notes
 
@@ -52,6 +54,12 @@ class SynthesisPipeline(StoredPipeline):
         default_steps: Solver steps where the caller names none.
         default_temperature: The same of the temperature.
         gain_db: Brings the loudness of this model to that of its training data.
+        instrument_gains_db: The same for the instruments among each other: of every General MIDI program and, last, of
+            the drum kit, 129 numbers by which the network is asked for louder notes; none if missing. See
+            `benchmarks/synth_instrument_gains.py`.
+
+    Raises:
+        UserError: If there are not 129 gains, or one is no number.
     """
 
     def __init__(
@@ -65,8 +73,16 @@ class SynthesisPipeline(StoredPipeline):
         default_steps: int = 8,
         default_temperature: float = 1.0,
         gain_db: float = 0.0,
+        instrument_gains_db: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        if instrument_gains_db is not None and not (
+            len(instrument_gains_db) == DRUM_INSTRUMENT + 1 and np.isfinite(instrument_gains_db).all()
+        ):
+            raise UserError(
+                f"instrument_gains_db has {len(instrument_gains_db)} entries or some that are no numbers; give "
+                f"{DRUM_INSTRUMENT + 1} numbers in dB, of the programs 0 to 127 and of the drum kit"
+            )
         self.register_modules(denoiser=denoiser, vocoder=vocoder, scheduler=scheduler)
         self.register_to_config(
             segment_frames=segment_frames,
@@ -75,6 +91,7 @@ class SynthesisPipeline(StoredPipeline):
             default_steps=default_steps,
             default_temperature=default_temperature,
             gain_db=gain_db,
+            instrument_gains_db=instrument_gains_db,
         )
         denoiser.eval()
         vocoder.eval()
@@ -303,6 +320,7 @@ class SynthesisPipeline(StoredPipeline):
             guidance_scale=1.0 if guidance_scale is None else float(guidance_scale),
             temperature=float(self.config["default_temperature"] if temperature is None else temperature),
             seed=seed,
+            gains_db=self.config.get("instrument_gains_db"),
         )
 
     def _stream_mel(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ondes.representations.mel import MEL, MelSpec
@@ -59,6 +60,16 @@ class NoteFrames:
         return NoteFrames(
             self.frame.to(device), self.instrument.to(device), self.features.to(device), self.frames
         )
+
+    def louder(self, gains_db: Float[Tensor, " kinds"]) -> NoteFrames:
+        """The same with more gain for some instruments.
+
+        Args:
+            gains_db: In dB, of each General MIDI program and, last, of the drum kit.
+        """
+        features = self.features.clone()
+        features[:, FEATURES.index("gain_db")] += gains_db[self.instrument.clamp(max=DRUM_INSTRUMENT)]
+        return NoteFrames(self.frame, self.instrument, features, self.frames)
 
 
 def to_note_frames(notes: Notes, *, start_frame: int, frames: int, spec: MelSpec = MEL) -> NoteFrames:
