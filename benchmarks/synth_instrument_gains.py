@@ -31,6 +31,7 @@ from ondes.evaluation.listening import fit
 from ondes.evaluation.loudness import loudness_lufs
 from ondes.pipelines.synthesis import SynthesisPipeline
 from ondes.representations.note_frames import DRUM_INSTRUMENT
+from ondes.score import notes_to_score
 
 LINES = ("bowed", "wind", "voice")
 """Families whose parts are single lines: what instruments that sustain play here; all others play piano and harp."""
@@ -92,10 +93,9 @@ def probes(entries: Sequence[ScoreEntry], stretches: int, duration_s: float) -> 
 
 def played_by(excerpt: Excerpt, instrument: int) -> Any:
     """The stretch on another instrument, in its register; of a band the drums alone."""
-    score = excerpt.score.copy()
     if instrument == DRUM_INSTRUMENT:
-        score.tracks = [track for track in score.tracks if track.is_drum]
-        return score
+        return notes_to_score(excerpt.notes.select(excerpt.notes.is_drum))
+    score = excerpt.score.copy()
     for track in score.tracks:
         track.program = instrument
         pitches = to_register(np.array([note.pitch for note in track.notes], np.int64), instrument)
