@@ -64,6 +64,7 @@ def test_examples_write_music(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert audio.samples.any()
 
 
+@pytest.mark.slow
 def test_an_edit_leaves_what_comes_before_its_segment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +75,7 @@ def test_an_edit_leaves_what_comes_before_its_segment(
     assert edited - segment_s < differs < edited + 0.1
 
 
+@pytest.mark.slow
 def test_mending_a_second_changes_that_second_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +86,7 @@ def test_mending_a_second_changes_that_second_alone(
     assert Audio.read("out.wav").duration_s == 4.0
 
 
+@pytest.mark.slow
 def test_a_task_stops_and_goes_on_where_it_was(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

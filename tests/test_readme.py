@@ -22,7 +22,7 @@ from tiny_model import save_tiny_published_audio, save_tiny_published_composer
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SLOW_PAGES = ("audio.md", "published_composer.md")
+SLOW_PAGES = ("audio.md", "published_audio.md", "published_composer.md", "synthesis.md")
 """Whose code takes seconds."""
 
 

@@ -54,8 +54,8 @@ def port() -> SpectrogramDiffusionPipeline:
     ("make", "sampler"),
     [
         (tiny_pipeline, "dpm++"),
-        (tiny_pipeline, "ddim"),
         (port, "ancestral"),
+        pytest.param(tiny_pipeline, "ddim", marks=pytest.mark.slow),
         pytest.param(tiny_pipeline, "ancestral", marks=pytest.mark.slow),
         pytest.param(port, "dpm++", marks=pytest.mark.slow),
         pytest.param(port, "ddim", marks=pytest.mark.slow),
@@ -109,7 +109,7 @@ def test_scale_0_changes_nothing_and_what_cannot_be_steered_is_refused(transcrib
         pipeline.log_mel(SHORT, transcriber=transcriber, transcriber_scale=-1.0)
 
 
-@pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
+@pytest.mark.parametrize("prediction", [pytest.param("sample", marks=pytest.mark.slow), "v_prediction"])
 def test_a_model_that_says_the_same_in_other_words_is_steered_alike(
     prediction: Prediction, transcriber: MelTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:

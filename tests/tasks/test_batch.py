@@ -171,6 +171,7 @@ def test_what_no_batch_can_do_is_refused(kind, words, message):
         make_plan(kind, words)
 
 
+@pytest.mark.slow
 def test_a_score_that_is_called_like_anything_gets_what_the_command_makes(tmp_path):
     model = save_tiny_model(tmp_path / "model")
     scores, out = tmp_path / "in", tmp_path / "out"

@@ -45,7 +45,11 @@ def kept_in(journal: Path) -> int:
     return len(list(journal.glob("*.safetensors")))
 
 
-@pytest.mark.parametrize("options", TASKS, ids=lambda options: options["kind"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one["kind"] == "generate")) for one in TASKS],
+    ids=lambda options: options["kind"],
+)
 def test_resumed_is_unbroken(options: dict[str, Any], tiny: Studio, tmp_path: Path) -> None:
     task = task_of(options, tiny)
     network = network_of(task, tiny)
@@ -76,7 +80,11 @@ SYMBOLIC: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "model"), SYMBOLIC, ids=lambda one: str(one)[:34])
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [pytest.param(*one, marks=[pytest.mark.slow] * (index % 2)) for index, one in enumerate(SYMBOLIC)],
+    ids=lambda one: str(one)[:34],
+)
 @pytest.mark.filterwarnings("ignore:the score is separate")
 def test_notes_that_were_drawn_are_not_drawn_again(
     options: dict[str, Any], model: str, tiny: Studio, tmp_path: Path
@@ -103,6 +111,7 @@ def test_notes_that_were_drawn_are_not_drawn_again(
     assert contents(again) == contents(unbroken)
 
 
+@pytest.mark.slow
 def test_published_systems_go_on_too(tiny: Studio, tmp_path: Path) -> None:
     composer = tiny_model.save_tiny_published_composer(tmp_path / "composer")
     audio = tiny_model.save_tiny_published_audio(tmp_path / "audio")
@@ -126,6 +135,7 @@ def test_published_systems_go_on_too(tiny: Studio, tmp_path: Path) -> None:
         assert contents(unbroken) == contents(first) == contents(again)
 
 
+@pytest.mark.slow
 def test_side_by_side_each_window_finds_its_own(tiny: Studio, tmp_path: Path) -> None:
     options = {"kind": "compose", "notes": 12, "n": 6, "steps": 2, "model": str(tiny.folder / "composer")}
     shelf, threads = tiny.shelf, torch.get_num_threads()
@@ -147,7 +157,13 @@ def test_side_by_side_each_window_finds_its_own(tiny: Studio, tmp_path: Path) ->
     assert sorted(tmp_path.iterdir()) == kept
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"temperature": 0.5}, {"steps": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ({"temperature": 0.5}, {"steps": 3})),
+    ],
+)
 def test_another_task_takes_nothing_from_the_journal(
     change: dict[str, Any], tiny: Studio, tmp_path: Path
 ) -> None:

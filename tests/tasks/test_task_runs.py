@@ -136,6 +136,7 @@ def test_records_name_models_from_where_the_files_will_lie(tiny: Studio) -> None
     assert replayed(home / "record.json") == 0
 
 
+@pytest.mark.slow
 def test_separating_computes_on_one_thread_and_audio_on_those_of_the_shelf(tiny: Studio) -> None:
     before = torch.get_num_threads()
     two = Studio(tiny.folder, ModelShelf(2, threads=2))

@@ -140,6 +140,7 @@ def test_what_lies_off_the_grid_goes_with_its_coarse_field(note_caches: Path) ->
         assert torch.equal(fine.level[:, column], plain.level[:, coarse])
 
 
+@pytest.mark.slow
 def test_a_network_of_notes_off_the_grid_is_trained_and_writes_some(
     train_composer: TrainComposer, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_run_saves_a_pipeline_of_the_averaged_weights_and_logs_their_losses(
     assert float(row["validation/loss"]) == pytest.approx(sum(times) / 5, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_codec_of_a_run_is_saved_and_used_at_inference(
     train_spectrogram: SpectrogramTrain, tmp_path: Path
 ) -> None:

@@ -221,7 +221,13 @@ def test_the_loss_of_the_baseline_is_the_mean_square_over_true_frames() -> None:
     assert float(loss) == pytest.approx(float(error))
 
 
-@pytest.mark.parametrize("system", [SpectrogramDiffusionTraining, SpectrogramAutoregressiveTraining])
+@pytest.mark.parametrize(
+    "system",
+    [
+        SpectrogramDiffusionTraining,
+        pytest.param(SpectrogramAutoregressiveTraining, marks=pytest.mark.slow),
+    ],
+)
 def test_pictures_are_drawn_without_dropout(
     system: type[SpectrogramDiffusionTraining] | type[SpectrogramAutoregressiveTraining],
 ) -> None:

@@ -111,6 +111,7 @@ def test_the_loss_falls_on_a_batch_seen_again_and_again(pairs: Path) -> None:
     assert losses[-1][1] < 0.8 * losses[0][1]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_saved_weights_and_resumes_without_them(train: Train, tmp_path: Path) -> None:
     train("synth", tmp_path / "first", "--trainer.max_steps", "2")
     saved = tmp_path / "first" / "model"
