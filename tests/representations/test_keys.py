@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondes.errors import UserError
@@ -103,6 +103,7 @@ def test_the_key_of_notes_is_music21s(case):
     assert detect_key(pitch.astype(int), quarters) == Key.from_index(expected["index"])
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(24, 90), st.integers(1, 16)), min_size=3, max_size=30),
     st.integers(-11, 11),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic.core import ControlChangeTick, NoteTick, ScoreTick, TrackTick
 
@@ -146,6 +146,7 @@ rows = st.tuples(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(rows, min_size=1, max_size=30))
 def test_a_score_of_triples_has_them_again(found: list[tuple[float, float, float]]) -> None:
     triples = np.array(found, np.float64)

@@ -34,6 +34,7 @@ def body(**options: Any) -> bytes:
     return json.dumps(options).encode()
 
 
+@pytest.mark.slow
 def test_company_changes_no_byte(composer: ComposerPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [body(notes=24, seed=9), body(notes=12), body(notes=24, seed=2), body(notes=24, seed=9, key="Am")]
     alone = [answer_together(composer, [one])[0] for one in asked]

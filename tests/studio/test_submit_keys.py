@@ -134,15 +134,13 @@ def test_over_http_the_same_key_and_task_lead_to_the_same_job(tmp_path: Path) ->
         assert studio.counts()["jobs_queued"] == 2
 
 
-@pytest.mark.parametrize(
-    "key", ['""', "", "a b", '"a"b"', "a" * 256, '"a\\\\b"', "é".encode().decode("latin1")]
-)
-def test_what_is_no_key_is_refused(tmp_path: Path, key: str) -> None:
+def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
     with TestClient(create_app(FakeStudio(tmp_path), Security()), base_url=HERE) as client:
-        refused = client.post("/v1/generate", json={}, headers={b"Idempotency-Key": key.encode("latin1")})
-        assert refused.status_code == 422
-        assert refused.json()["detail"].startswith("the Idempotency-Key ")
-        assert refused.json()["detail"].endswith("or up to 255 letters and digits in quotes")
+        for key in ('""', "", "a b", '"a"b"', "a" * 256, '"a\\\\b"', "é".encode().decode("latin1")):
+            refused = client.post("/v1/generate", json={}, headers={b"Idempotency-Key": key.encode("latin1")})
+            assert refused.status_code == 422, key
+            assert refused.json()["detail"].startswith("the Idempotency-Key "), key
+            assert refused.json()["detail"].endswith("or up to 255 letters and digits in quotes"), key
 
 
 def test_the_key_is_described(tmp_path: Path) -> None:

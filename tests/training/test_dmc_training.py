@@ -69,6 +69,7 @@ def train(run: Path, scores: Path, *words: str) -> dict[str, Any]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)
 
 
+@pytest.mark.slow
 def test_a_run_saves_a_model_that_knows_its_statistics(scores: Path, tmp_path: Path) -> None:
     state = train(tmp_path, scores)
     assert state["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(1e-6)

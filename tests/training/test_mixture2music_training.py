@@ -77,6 +77,7 @@ def test_a_run_goes_on_bit_for_bit(cache: Path, tmp_path: Path) -> None:
     assert states["whole"]["lr_schedulers"][0]["last_epoch"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_separator(cache: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, cache)
     main("separate", ["--config", str(config), "--trainer.max_steps", "2"])

@@ -80,6 +80,7 @@ def runs(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     return made
 
 
+@pytest.mark.slow
 def test_both_stages_make_a_pipeline_with_one_scale(runs: dict[str, Path], pairs: Path) -> None:
     model = MsaniiPipeline.from_pretrained(
         runs["audio"] / "model", vocoder=runs["vocoder"] / "model", default_steps=2, griffin_lim_iterations=1
@@ -120,6 +121,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(
         assert torch.allclose(value, unbroken[name], atol=1e-6), name
 
 
+@pytest.mark.slow
 def test_the_average_is_a_copy_at_first_and_then_lags(runs: dict[str, Path]) -> None:
     state = torch.load(runs["audio"] / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
     differences = [
@@ -131,6 +133,7 @@ def test_the_average_is_a_copy_at_first_and_then_lags(runs: dict[str, Path]) -> 
     assert 1e-5 < max(differences) < 1e-2
 
 
+@pytest.mark.slow
 def test_published_optimiser_and_warm_up(runs: dict[str, Path]) -> None:
     stored = torch.load(runs["audio"] / "checkpoints" / "last.ckpt", weights_only=False)
     group = stored["optimizer_states"][0]["param_groups"][0]

@@ -34,6 +34,7 @@ def test_a_resumed_run_is_an_unbroken_one_bit_for_bit(
     assert any(not torch.equal(begun["state_dict"][name], value) for name, value in weights.items())
 
 
+@pytest.mark.slow
 def test_a_run_saves_a_pipeline_of_the_averaged_weights_and_logs_their_losses(
     train_spectrogram: SpectrogramTrain, tmp_path: Path
 ) -> None:
