@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from ondes.midi_file import (
     TEMPO,
     TIME_SIGNATURE,
 )
-from ondes.midi_scan import Scan, scan_tracks
+from ondes.midi_scan import Bytes, Scan, scan_tracks
 from ondes.midi_tracks import ALL_OFF, DRUM_CHANNEL, MOST_PARTS, paired_ends
 from ondes.notes import LEAST_NOTE_S, Notes, Part
 from ondes.ordering import among, numbered, stable_order
@@ -61,7 +62,8 @@ def read_notes(source: ScoreSource) -> Notes:
 def _content(path: Path) -> bytes | None:
     """A file's bytes; None where `read_score` has to say what is wrong with it."""
     try:
-        return path.read_bytes() if path.is_file() and path.stat().st_size <= MOST_BYTES else None
+        found = path.stat()
+        return path.read_bytes() if S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES else None
     except OSError:
         return None
 
@@ -102,16 +104,14 @@ class _Events(NamedTuple):
     """Channel events in the order of the file; `group` is track * 16 + channel."""
 
     time: Column
-    kind: Column
+    kind: Bytes
     group: Column
-    first: Column
-    second: Column
+    first: Bytes
+    second: Bytes
 
     @classmethod
     def of(cls, scan: Scan) -> _Events:
-        packed = scan.packed
-        group = scan.track << 4 | packed >> 16 & 15
-        return cls(packed >> 24, packed >> 20 & 15, group, packed >> 8 & 127, packed & 127)
+        return cls(scan.time, scan.status >> 4, scan.track << 4 | scan.status & 15, scan.first, scan.second)
 
 
 class _Strokes(NamedTuple):
@@ -128,22 +128,23 @@ class _Strokes(NamedTuple):
 def _strokes(events: _Events) -> _Strokes | None:
     """The notes, if each has its own end and a program that is certain."""
     time, kind, group, first, second = events
-    down = (kind == NOTE_ON) & (second > 0)
-    moves = np.flatnonzero((kind == NOTE_ON) | (kind == NOTE_OFF))
     if _LETS_GO[first[kind == CONTROL]].any():
         return None
-    ends = paired_ends(time[moves], down[moves].astype(np.int64), group[moves] << 7 | first[moves])
-    begins = np.flatnonzero(down)
+    moves = np.flatnonzero((kind == NOTE_ON) | (kind == NOTE_OFF))
+    down = (kind.take(moves) == NOTE_ON) & (second.take(moves) > 0)
+    begins = moves[down]
+    ends = paired_ends(time.take(moves), down.astype(np.int64), group.take(moves) << 7 | first.take(moves))
     if ends is None or not len(begins):
         return None
     program = _programs(events, begins)
     if program is None:
         return None
-    codes, part = numbered(group[begins] << 7 | program)
+    codes, part = numbered(group.take(begins) << 7 | program)
     parts = [(code >> 7, code & 127) for code in codes.tolist()]
     if len(parts) > MOST_PARTS:
         return None
-    return _Strokes(time[begins], ends[down[moves]], first[begins], second[begins], part, parts)
+    pitch, velocity = (column.take(begins).astype(np.int64) for column in (first, second))
+    return _Strokes(time.take(begins), ends[down], pitch, velocity, part, parts)
 
 
 def _programs(events: _Events, begins: Column) -> Column | None:
@@ -157,7 +158,7 @@ def _programs(events: _Events, begins: Column) -> Column | None:
     drum = group[begins] & 15 == DRUM_CHANNEL
     if among(group[begins[~known & ~drum]] & 15, group[changes] & 15).any():
         return None
-    return np.where(known & ~drum, events.first[change], 0)
+    return np.where(known & ~drum, events.first[change].astype(np.int64), 0)
 
 
 def _tempo(scan: Scan, division: int) -> TempoMap | None:

@@ -6,11 +6,11 @@ together; the true events are the chain that starts at the first byte.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64, UInt8
 
 LEAST_BYTES, MOST_BYTES = 256, 2**20
 """Chunks that are scanned: in shorter ones it saves nothing, longer ones would need much memory."""
@@ -18,29 +18,45 @@ LEAST_BYTES, MOST_BYTES = 256, 2**20
 MOST_TICKS = 2**31 - 1
 END_OF_TRACK, META = 0x2F, 0xFF
 
-_SPANS = 3 - (np.arange(256) < 0x80) - ((np.arange(256) & 0xE0) == 0xC0)
+MOST_DIGITS = 4
+"""Bytes of a number of variable length."""
+
+_SPANS = bytes(3 - (first < 0x80) - (first & 0xE0 == 0xC0) for first in range(256))
 """Bytes of a channel event by its first one, which is data where the status runs on."""
 
 Places = Int64[np.ndarray, " _"]
+Bytes = UInt8[np.ndarray, " _"]
 
 
 class Scan(NamedTuple):
-    """The events of track chunks, one chunk after the other.
+    """The events of track chunks, one chunk after the other; columns of bytes, as bytes are fast.
 
     Attributes:
-        packed: Channel events: time << 24 | status byte << 16 | first data byte << 8 | second data byte.
-        track: Index of the chunk of each of them.
+        time: Of each channel event, in ticks since the beginning of its chunk.
+        track: Index of its chunk.
+        status: Its status byte, whether written or running on.
+        first: Its first data byte.
+        second: Its second data byte, 0 where there is one only.
         metas: Chunk, time in ticks, kind and content of the meta events asked for.
         ends: Times of the end marks in ticks.
     """
 
-    packed: Int64[np.ndarray, " events"]
-    track: Int64[np.ndarray, " events"]
+    time: Places
+    track: Places
+    status: Bytes
+    first: Bytes
+    second: Bytes
     metas: list[tuple[int, int, int, bytes]]
     ends: list[int]
 
+    @property
+    def packed(self) -> Places:
+        """Channel events: time << 24 | status byte << 16 | first data byte << 8 | second data byte."""
+        status, first, second = np.stack([self.status, self.first, self.second]).astype(np.int64)
+        return self.time << 24 | status << 16 | first << 8 | second
 
-def scan_tracks(chunks: Sequence[bytes], kept: Container[int]) -> Scan | None:
+
+def scan_tracks(chunks: Sequence[bytes], kept: Collection[int]) -> Scan | None:
     """The events of chunks that all end with their end mark, or None where they have to be read byte by byte.
 
     None is the answer to system messages, to running status after program changes and channel pressure, and to
@@ -50,61 +66,81 @@ def scan_tracks(chunks: Sequence[bytes], kept: Container[int]) -> Scan | None:
         chunks: The contents of the chunks.
         kept: Kinds of meta events to return.
     """
-    data = b"".join(chunks)
-    size = len(data)
+    size = sum(map(len, chunks))
     if not LEAST_BYTES <= size <= MOST_BYTES:
         return None
     # Zeros behind the end, so that a look ahead finds a byte; no event may reach them.
-    byte = np.frombuffer(data + bytes(8), np.uint8).astype(np.int64)
-    low = _next_low(byte)
-    status_at = low[:size] + 1
-    status = byte.take(status_at)
-    following = status_at + _SPANS.take(status)
-    meta_places = np.flatnonzero(status == META)
-    lengths, contents = _numbers(byte, low, status_at[meta_places] + 2)
-    following[meta_places] = np.where(contents > 0, contents + lengths, size + 1)
-    starts = _chain(following, size)
+    data = b"".join([*chunks, bytes(2 * MOST_DIGITS)])
+    byte = np.frombuffer(data, np.uint8)
+    digits = _digits(byte)
+    starts = _chain(_following(data, byte, digits), size)
     if starts is None:
         return None
     begins = np.cumsum([0, *map(len, chunks)])
-    first = np.searchsorted(starts, begins)
-    at, deltas = status_at[starts], _numbers(byte, low, starts)
-    if (
-        (np.append(starts, size)[first] != begins).any()
-        or not np.diff(first).all()
-        or (deltas[1] != at).any()
-    ):
+    bounds = np.searchsorted(starts, begins)
+    counts, own = np.diff(bounds), digits.take(starts)
+    if not counts.all() or (starts[bounds[:-1]] != begins[:-1]).any() or own.max() > MOST_DIGITS:
         return None
-    track = np.repeat(np.arange(len(chunks)), np.diff(first))
-    total = np.cumsum(deltas[0])
-    time = total - np.append(0, total)[first[:-1]][track]
-    ends = time[first[1:] - 1]
-    chosen = np.flatnonzero(byte[at] == META)
-    kinds = byte[at[chosen] + 1]
-    packed = _channel_events(byte, at, time, first[track])
+    total = np.cumsum(_numbers(byte, own, starts))
+    time = total - np.append(0, total)[bounds[:-1]].repeat(counts)
+    at, last = starts + own, bounds[1:] - 1
+    status = byte.take(at)
+    metas = np.flatnonzero(status == META)
+    kinds = byte.take(at[metas] + 1)
     # Every chunk's last event is an end mark, and no other event is.
-    if (
-        packed is None
-        or ends.max() > MOST_TICKS
-        or chosen[kinds == END_OF_TRACK].tolist() != (first[1:] - 1).tolist()
-    ):
+    if not np.array_equal(metas[kinds == END_OF_TRACK], last) or time[last].max() > MOST_TICKS:
         return None
-    content = dict(zip(meta_places.tolist(), contents.tolist(), strict=True))
-    rows = (starts[chosen], track[chosen], time[chosen], kinds, following[starts[chosen]])
-    metas = [
-        (owner, now, kind, data[content[start] : after])
-        for start, owner, now, kind, after in zip(*(row.tolist() for row in rows), strict=True)
-        if kind in kept
+    columns = _channel_events(byte, at, status, bounds)
+    if columns is None:
+        return None
+    track, chosen = np.arange(len(chunks)).repeat(counts), np.flatnonzero(status < 0xF0)
+    metas = metas[_among(kinds, kept)]
+    places, following = at[metas], np.append(starts, size)[metas + 1]
+    contents = places + 2 + digits.take(places + 2)
+    rows = (track[metas], time[metas], byte.take(places + 1), contents, following)
+    found = [
+        (owner, now, kind, data[content:end])
+        for owner, now, kind, content, end in zip(*(row.tolist() for row in rows), strict=True)
     ]
-    channel = packed >= 0
-    return Scan(packed[channel], track[channel], metas, ends.tolist())
+    channel = (column.take(chosen) for column in (time, track, *columns))
+    return Scan(*channel, metas=found, ends=time[last].tolist())
+
+
+def _among(kinds: Bytes, kept: Collection[int]) -> Bool[np.ndarray, " _"]:
+    """Which of the kinds are kept."""
+    table = np.zeros(256, np.bool_)
+    table[list(kept)] = True
+    return table.take(kinds)
+
+
+def _digits(byte: Bytes) -> Bytes:
+    """Bytes of the number that would begin at each place, `MOST_DIGITS` + 1 where they are more."""
+    more = byte >> 7
+    size = len(byte) - MOST_DIGITS
+    going = more[:size]
+    digits = going + np.uint8(1)
+    for index in range(1, MOST_DIGITS):
+        going = going & more[index : size + index]
+        digits += going
+    return digits
+
+
+def _following(data: bytes, byte: Bytes, digits: Bytes) -> Places:
+    """Where the next event would begin if one began at each place."""
+    behind = np.arange(len(byte)) + np.frombuffer(data.translate(_SPANS), np.uint8)
+    metas = np.flatnonzero(byte[: -2 * MOST_DIGITS] == META)
+    lengths_at = metas + 2
+    of_length = digits.take(lengths_at)
+    contents = np.where(of_length > MOST_DIGITS, len(byte), lengths_at + of_length)
+    behind[metas] = contents + _numbers(byte, of_length, lengths_at)
+    return behind.take(np.arange(len(digits)) + digits)
 
 
 def _chain(following: Places, size: int) -> Places | None:
     """Places from the first byte on, each followed by the next, or None if they run past the end."""
-    bounded = np.empty(len(following) + 2, np.int64)
-    np.minimum(following, size + 1, out=bounded[:-2])
-    bounded[-2:] = size, size + 1
+    bounded = np.full(size + 2, size + 1)
+    np.minimum(following[:size], size + 1, out=bounded[:size])
+    bounded[size] = size
     # From each place on by 1, 2 and 4 events; the end and what lies beyond stay. Going on by more costs more than it
     # saves.
     jumps = [bounded]
@@ -117,45 +153,41 @@ def _chain(following: Places, size: int) -> Places | None:
         place = far[place]
     places = np.array(anchors, np.int64)
     for jump in reversed(jumps):
-        places = np.stack([places, jump.take(places)], axis=1).ravel()
+        nearer, places = places, np.empty(2 * len(places), np.int64)
+        places[::2], places[1::2] = nearer, jump.take(nearer)
     count = int(np.searchsorted(places, size))
     return places[:count] if place == size else None
 
 
-def _channel_events(byte: Places, at: Places, time: Places, first_of_track: Places) -> Places | None:
-    """Packed channel events and -1 for meta events; None if any event is unusual.
+def _channel_events(
+    byte: Bytes, at: Places, status: Bytes, bounds: Places
+) -> tuple[Bytes, Bytes, Bytes] | None:
+    """The status in force at each event and the two data bytes of those of channels; None if any is unusual.
 
-    Statuses, or first data bytes of events without one, lie at the places `at`.
+    Statuses, or first data bytes of events without one, lie at the places `at`; `bounds` are the indices of the first
+    event of each chunk, and the number of events.
     """
-    status = byte.take(at)
-    written = status >= 0x80
-    owner = np.maximum.accumulate(np.where(written & (status < 0xF0), np.arange(len(at)), -1))
-    in_force = np.where(owner >= first_of_track, status[owner], 0)
-    single = (in_force & 0xE0) == 0xC0
-    channel = ~written | (status < 0xF0)
+    written, channel = status >= 0x80, status < 0xF0
+    setting = written & channel
+    setting[bounds[:-1]] = True  # nothing is in force there
+    setters = np.flatnonzero(setting)
+    in_force = np.where(written & channel, status, 0)[setters].repeat(np.diff(setters, append=len(at)))
     first_at = at + written
-    first = byte.take(first_at)
-    second = np.where(single, 0, byte.take(first_at + 1))
-    wrong = channel & ((in_force == 0) | (first > 0x7F) | (second > 0x7F) | (~written & single))
-    if (wrong | (~channel & (status != META))).any():
+    first, second = byte.take(first_at), byte.take(first_at + 1)
+    single = in_force & 0xE0 == 0xC0
+    second[single] = 0
+    wrong = (in_force < 0x80) | ((first | second) >= 0x80) | (single & ~written)
+    if np.where(channel, wrong, status != META).any():
         return None
-    return np.where(channel, time << 24 | in_force << 16 | first << 8 | second, -1)
+    return in_force, first, second
 
 
-def _next_low(byte: Places) -> Places:
-    """For each byte the place of the first one from there that is below 0x80: where a number ends."""
-    place = np.where(byte < 0x80, np.arange(len(byte)), len(byte))
-    return np.minimum.accumulate(place[::-1])[::-1]
-
-
-def _numbers(byte: Places, low: Places, at: Places) -> tuple[Places, Places]:
-    """Numbers of variable length at places, and the places behind them; -1 behind those of more than 4 bytes."""
-    end = low.take(at)
-    extra = end - at
-    value = byte.take(at) & 0x7F
-    for index in range(1, 4):
-        longer = np.flatnonzero(extra >= index)
+def _numbers(byte: Bytes, digits: Bytes, at: Places) -> Places:
+    """Numbers of variable length at places, if they have no more than `MOST_DIGITS` bytes."""
+    value = byte.take(at).astype(np.int64) & 0x7F
+    for index in range(1, MOST_DIGITS):
+        longer = np.flatnonzero(digits > index)
         if not len(longer):
             break
-        value[longer] = value[longer] << 7 | byte[at[longer] + index] & 0x7F
-    return value, np.where(extra < 4, end + 1, -1)
+        value[longer] = value[longer] << 7 | byte.take(at[longer] + index) & 0x7F
+    return value

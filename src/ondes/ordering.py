@@ -9,21 +9,36 @@ MOST_CODES = 2**22
 """Largest number that gets a place in a table of those that occur."""
 
 
+MOST_SORTED = 2**22
+"""Length of the longest array that is sorted together with places."""
+
+
 def stable_order(keys: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """The order that `np.argsort(keys, kind="stable")` gives, several times faster where keys are not too large.
 
-    Each key is sorted with its place behind it, which numpy does with vector instructions, and only the places are
-    kept.
+    Args:
+        keys: Numbers from -2**40 on.
+    """
+    return sorted_with_places(keys)[1]
+
+
+def sorted_with_places(
+    keys: Int64[np.ndarray, " n"],
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """The keys in rising order, and where each of them was; equal ones stay in their order.
+
+    Each key is sorted with its place behind it, which numpy does with vector instructions.
 
     Args:
-        keys: Numbers from 0 on.
+        keys: Numbers from -2**40 on.
     """
     bits = max(1, len(keys) - 1).bit_length()
-    if int(keys.max(initial=0)) >> (62 - bits):
-        return np.argsort(keys, kind="stable")
+    if len(keys) > MOST_SORTED or int(keys.max(initial=0)) >> (62 - bits):
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
     packed = keys << bits | np.arange(len(keys))
     packed.sort()
-    return packed & (1 << bits) - 1
+    return packed >> bits, packed & (1 << bits) - 1
 
 
 def numbered(codes: Int64[np.ndarray, " n"]) -> tuple[Int64[np.ndarray, " known"], Int64[np.ndarray, " n"]]:

@@ -6,25 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from ondes.notes import Notes
+from ondes.representations.event_words import pack, put_before, unpack
 from ondes.representations.note_events import (
-    END,
-    EVENT,
     PITCHES,
     STEPS_PER_FRAME,
-    TIE,
-    TIED,
-    Row,
+    NoteEvents,
+    Starts,
     Tokens,
     TokenSegment,
     changed,
-    gather,
+    sounding,
 )
 from ondes.representations.note_reading import UNTOLD_VELOCITY, Key, NoteReader
 
 PAD, EOS = 0, 1
+
+Places = Int64[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)
@@ -81,49 +81,61 @@ class EventLayout:
             return UNTOLD_VELOCITY
         return 127 * velocity_bin // self.velocity_bins
 
-    def write(self, row: Row, *, per_step: bool, programs: np.ndarray | None, end: bool) -> list[Tokens]:
-        """Tokens of rows: [shift] [program] [velocity] pitch, where brackets hold what is left out if it repeats.
+    def write(
+        self,
+        events: NoteEvents,
+        starts: Starts,
+        stop: int,
+        *,
+        per_step: bool,
+        programs: np.ndarray | None,
+        end: bool,
+    ) -> list[Tokens]:
+        """Tokens of segments: the notes that sound already, a tie mark, events, and an end mark if wanted.
 
-        A shift counts from the beginning of the segment; more steps than the largest shift take several tokens.
+        Notes and events are [shift] [program] [velocity] pitch, where brackets hold what is left out if it repeats. A
+        shift counts from the beginning of the segment; more steps than the largest shift take several tokens.
 
         Args:
-            row: Rows of some segments.
+            events: The whole song, or at least all that came before the segments.
+            starts: First steps of the segments, rising; each ends where the next begins.
+            stop: Where the last one ends, in steps.
             per_step: Whether programs and velocities are forgotten at each step and tie, and velocities at each
                 program; otherwise they are remembered all through a segment.
             programs: What to write for each program, or None to write no programs.
             end: Whether a segment ends with `EOS`.
         """
-        event, tied = row.kind == EVENT, row.kind == TIED
-        fresh = changed(row.step, row.segment, event)
-        group = np.cumsum(fresh | (row.kind == TIE)) if per_step else row.segment
+        bounds = np.searchsorted(events.step, [*starts, stop])
+        inside, counts = events.part(int(bounds[0]), int(bounds[-1])), np.diff(bounds)
+        owner = np.arange(len(starts)).repeat(counts)
+        keys, tied_counts = sounding(events, bounds[:-1])
+        tied_owner, tied_program = np.arange(len(starts)).repeat(tied_counts), keys >> 7
+        group, program = inside.step if per_step else owner, inside.program
+        if programs is None:
+            tied_fresh, fresh = np.zeros(len(keys), np.bool_), np.zeros(len(owner), np.bool_)
+        else:
+            tied_program, program = programs.take(tied_program), programs.take(program)
+            tied_fresh = changed(tied_program, tied_owner)
+            fresh = _fresh_programs(program, group, ~inside.is_drum)
+            if not per_step:
+                fresh &= ~_goes_on(program, owner, ~inside.is_drum, tied_program, tied_counts)
+        tied = pack([(self.program + tied_program, tied_fresh)], self.pitch + (keys & 127))
+        bins = self.to_bins(inside.velocity)
+        louder = changed(bins, group)
         if per_step:
-            group += row.segment  # the tied notes of a segment are a group of their own
-        written = row.program if programs is None else programs[row.program]
-        new_program = changed(written, group, tied | (event & ~row.is_drum)) & (programs is not None)
-        bins = self.to_bins(row.velocity)
-        new_velocity = changed(bins, group, event)
-        if per_step:
-            new_velocity |= new_program & event
-        last = row.pitch + np.where(row.is_drum, self.drum, self.pitch)
-        last[row.kind == TIE] = self.tie
-        last[row.kind == END] = EOS
-        largest = self.shifts - 1
-        shifts = [row.step]
-        if (most := int(row.step.max(initial=0))) > largest:
-            shifts = [np.clip(row.step - before, 0, largest) for before in range(0, most, largest)]
-        columns = [
-            *(self.offset + shift for shift in shifts),
-            self.program + written,
-            self.velocity + bins,
-            last,
+            louder |= fresh
+        shift = np.where(changed(inside.step, owner), inside.step - starts.repeat(counts), 0)
+        whole = np.maximum(shift - 1, 0) // (self.shifts - 1)
+        shift -= whole * (self.shifts - 1)
+        lanes = [
+            (self.offset + shift, shift > 0),
+            (self.program + program, fresh),
+            (self.velocity + bins, louder),
         ]
-        masks = [
-            *(fresh & (shift > 0) for shift in shifts),
-            new_program,
-            new_velocity,
-            end | (row.kind != END),
-        ]
-        return gather(columns, masks, row)
+        words = pack(lanes, inside.pitch + np.where(inside.is_drum, self.drum, self.pitch))
+        if whole.any():
+            words, counts = put_before(words, counts, whole, self.offset + self.shifts - 1)
+        return unpack(tied, tied_counts, words, counts, tie=self.tie, end=EOS if end else None)
 
     def read(self, segments: Sequence[TokenSegment]) -> Notes:
         """The notes of segments in order; padding is passed over, and what comes after `EOS` or the kept frames.
@@ -185,6 +197,33 @@ class EventLayout:
                     f"{self.size - 1} do"
                 )
             yield blocks[owner], token - firsts[owner]
+
+
+def _fresh_programs(
+    program: Places, group: Places, melodic: Bool[np.ndarray, " events"]
+) -> Bool[np.ndarray, " events"]:
+    """Where the program is not that of the melodic event before it in the same group."""
+    chosen = np.flatnonzero(melodic)
+    fresh = np.zeros(len(program), np.bool_)
+    fresh[chosen] = changed(program.take(chosen), group.take(chosen))
+    return fresh
+
+
+def _goes_on(
+    program: Places,
+    owner: Places,
+    melodic: Bool[np.ndarray, " events"],
+    tied_program: Places,
+    tied_counts: Places,
+) -> Bool[np.ndarray, " events"]:
+    """Which events are the first melodic ones of their segment and have the program of its last tied note."""
+    chosen = np.flatnonzero(melodic)
+    chosen = chosen[changed(owner.take(chosen), owner.take(chosen))]
+    segment = owner.take(chosen)
+    last = np.append(-1, tied_program)[np.cumsum(tied_counts)[segment]]
+    same = np.zeros(len(owner), np.bool_)
+    same[chosen] = (tied_counts[segment] > 0) & (last == program.take(chosen))
+    return same
 
 
 def _keys(words: Sequence[tuple[str, int]]) -> set[Key]:

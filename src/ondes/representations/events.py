@@ -25,7 +25,6 @@ from ondes.representations.note_events import (
     Writer,
     check_bins,
     note_events,
-    segment_rows,
     song_frames,
     write_song,
     write_window,
@@ -178,8 +177,7 @@ class Mt3Codec:
         programs = {"flat": None, "midi_class": all_programs // 8 * 8, "full": all_programs}[self.granularity]
 
         def write(starts: Starts, stop: int) -> list[Tokens]:
-            rows = segment_rows(events, starts, stop)
-            return layout.write(rows, per_step=False, programs=programs, end=True)
+            return layout.write(events, starts, stop, per_step=False, programs=programs, end=True)
 
         return write
 

@@ -5,17 +5,16 @@ Times are steps of 10 ms from the beginning of the song, two a mel frame of 20 m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from ondes.errors import UserError
 from ondes.notes import Notes
-from ondes.ordering import stable_order
+from ondes.ordering import sorted_with_places
 
 STEPS_PER_SECOND = 100
 """The time grid of all event codecs: 10 ms."""
@@ -74,6 +73,11 @@ class NoteEvents:
     program: Int64[np.ndarray, " events"]
     is_drum: Bool[np.ndarray, " events"]
 
+    def part(self, begin: int, end: int) -> NoteEvents:
+        """Those from one index to before another."""
+        columns = (self.step, self.velocity, self.pitch, self.program, self.is_drum)
+        return NoteEvents(*(column[begin:end] for column in columns))
+
 
 def to_steps(times_s: np.ndarray) -> Int64[np.ndarray, " times"]:
     """Nearest steps; halves go to the even one, as Python rounds."""
@@ -90,121 +94,73 @@ def note_events(notes: Notes, *, order: Literal["time", "step"]) -> NoteEvents:
             beginnings and pitch, and a note of no steps gets one.
     """
     melodic = np.flatnonzero(~notes.is_drum)
-    source = np.concatenate([melodic, np.arange(len(notes))])
-    ends = np.arange(len(source)) < len(melodic)
-    times_s = np.where(ends, notes.release_s[source], notes.onset_s[source])
-    step, drum = to_steps(times_s), notes.is_drum[source]
-    program, pitch = notes.program[source], notes.pitch[source]
+    step, drum = to_steps(notes.onset_s), notes.is_drum.astype(np.int64)
+    program, pitch = notes.program, notes.pitch
     if order == "step":
-        step += ends & (step == to_steps(notes.onset_s)[source])
-        rank = stable_order((((step << 1 | drum) << 7 | program) << 1 | ~ends) << 7 | pitch)
+        last = to_steps(notes.release_s.take(melodic))
+        last += last == step.take(melodic)
+        begins = (((step << 1 | drum) << 7 | program) << 1 | 1) << 7 | pitch
+        ends = (last << 8 | program.take(melodic)) << 8 | pitch.take(melodic)
+        key, rank = sorted_with_places(np.concatenate([ends, begins]))
+        step, program, drum = key >> 16, key >> 8 & 127, key >> 15 & 1
     else:
-        rank = np.argsort(times_s, kind="stable")  # nearly in order already, which this sort is fast at
-        moment = np.append(0, np.cumsum(np.diff(times_s[rank]) > 0))[: len(rank)]
-        key = ((ends ^ True) << 1 | drum) << 14 | program << 7 | pitch
-        rank = rank[stable_order(moment << 16 | key[rank])]
-    velocity = np.where(ends, 0, notes.velocity[source])
-    return NoteEvents(*(values.take(rank) for values in (step, velocity, pitch, program, drum)))
+        begins = ((2 | drum) << 7 | program) << 7 | pitch
+        ends = (program << 7 | pitch).take(melodic)
+        times_s = np.concatenate([notes.release_s.take(melodic), notes.onset_s])
+        by_time = np.argsort(times_s, kind="stable")  # nearly in order already, which this sort is fast at
+        times_s = times_s.take(by_time)
+        moment = np.zeros(len(by_time), np.int64)
+        np.cumsum(times_s[1:] > times_s[:-1], out=moment[1:])
+        key, rank = sorted_with_places(moment << 16 | np.concatenate([ends, begins]).take(by_time))
+        rank = by_time.take(rank)
+        step, program, drum = to_steps(times_s), key >> 7 & 127, key >> 14 & 1
+    velocity = np.concatenate([np.zeros(len(melodic), np.int64), notes.velocity]).take(rank)
+    return NoteEvents(step, velocity, key & 127, program, drum > 0)
 
 
 def song_frames(notes: Notes) -> int:
     """Mel frames that hold the song: up to `Notes.duration_s`, and every beginning of a note."""
     by_duration = int(np.ceil(notes.duration_s * STEPS_PER_SECOND / STEPS_PER_FRAME - 1e-6))
-    last = int(to_steps(notes.onset_s).max(initial=-1))
+    last = int(to_steps(notes.onset_s.max(initial=-1.0, keepdims=True)).item())
     return max(by_duration, last // STEPS_PER_FRAME + 1)
 
 
-class Row(NamedTuple):
-    """Rows that become tokens, segment after segment: tied notes, a tie mark, events, an end mark.
-
-    `kind` is `TIED`, `TIE`, `EVENT` or `END`; `event` indexes `events` at rows of that kind; `step` counts from the
-    beginning of the segment.
-    """
-
-    segment: Int64[np.ndarray, " rows"]
-    kind: Int64[np.ndarray, " rows"]
-    step: Int64[np.ndarray, " rows"]
-    velocity: Int64[np.ndarray, " rows"]
-    pitch: Int64[np.ndarray, " rows"]
-    program: Int64[np.ndarray, " rows"]
-    is_drum: Bool[np.ndarray, " rows"]
-
-
-TIED, TIE, EVENT, END = range(4)
-
-
-def segment_rows(events: NoteEvents, starts: Starts, stop: int) -> Row:
-    """The events of segments with the notes that sound already at their beginnings.
+def sounding(
+    events: NoteEvents, indices: Int64[np.ndarray, " segments"]
+) -> tuple[Int64[np.ndarray, " sounding"], Int64[np.ndarray, " segments"]]:
+    """What sounds before each of the rising event indices, and how many that are.
 
     A pitch of a program sounds when its last event was a beginning.
 
-    Args:
-        events: The whole song, or at least all that came before the segments.
-        starts: First steps of the segments, rising; each ends where the next begins.
-        stop: Where the last one ends, in steps.
+    Returns:
+        Keys, program * 128 + pitch, rising for each index; how many each index has.
     """
-    bounds = np.searchsorted(events.step, [*starts, stop])
-    tied = list(_sounding(events, bounds[:-1]))
-    counts = np.array([len(keys) for keys in tied], np.int64)
-    keys = np.concatenate([*tied, np.zeros(0, np.int64)])
-    inside = slice(bounds[0], bounds[-1])
-    count = len(starts)
-    owner = np.repeat(np.arange(count), np.diff(bounds))
-    marks = np.zeros(count, np.int64)
-    segment = np.concatenate([np.repeat(np.arange(count), counts), np.arange(count), owner, np.arange(count)])
-    kind = np.repeat([TIED, TIE, EVENT, END], [len(keys), count, len(owner), count])
-    still, off = np.zeros_like(keys), np.zeros(len(keys) + count, bool)
-    order = np.argsort(segment, kind="stable")
-
-    def column(of_tied: np.ndarray, of_events: np.ndarray) -> np.ndarray:
-        return np.concatenate([of_tied, marks, of_events, marks]).take(order)
-
-    return Row(
-        segment=segment.take(order),
-        kind=kind.take(order),
-        step=column(still, events.step[inside] - np.asarray(starts)[owner]),
-        velocity=column(still, events.velocity[inside]),
-        pitch=column(keys % PITCHES, events.pitch[inside]),
-        program=column(keys // PITCHES, events.program[inside]),
-        is_drum=np.concatenate([off, events.is_drum[inside], np.zeros(count, bool)]).take(order),
-    )
-
-
-def _sounding(events: NoteEvents, indices: np.ndarray) -> Iterator[Int64[np.ndarray, " sounding"]]:
-    """Keys, program * 128 + pitch and rising, of what sounds before each of the rising event indices."""
     melodic = ~events.is_drum
-    keys = (events.program * PITCHES + events.pitch)[melodic]
+    keys = (events.program << 7 | events.pitch)[melodic]
     begins = events.velocity[melodic] > 0
-    before = np.concatenate([[0], np.cumsum(melodic)])[indices]
-    used = np.zeros(PITCHES * PITCHES, bool)
-    used[keys] = True
-    known, number = np.flatnonzero(used), (np.cumsum(used) - 1)[keys]
-    sounds = np.zeros(len(known), bool)
-    done = 0
-    for index in before.tolist():
-        sounds[number[done:index]] = begins[done:index]  # of repeated keys the last one stays
-        done = index
-        yield known[sounds]
+    count = len(keys)
+    before = np.append(0, np.cumsum(melodic))[indices]
+    # Of each melodic event, and of the end, how many of the indices come up to it.
+    passed = np.arange(len(indices) + 1).repeat(np.diff(before, prepend=0, append=count + 1))
+    key, place = sorted_with_places(keys)
+    following = np.append(place[1:], count)[:count]
+    following[np.append(key[1:] != key[:-1], True)[:count]] = count
+    first, last = passed.take(place), passed.take(following)
+    chosen = np.flatnonzero((last > first) & begins.take(place))
+    first, times = first[chosen], (last - first)[chosen]
+    ends = np.cumsum(times)
+    owner = np.arange(times.sum()) + (first - ends + times).repeat(times)
+    found = owner << 14 | key[chosen].repeat(times)
+    found.sort()
+    return found & (1 << 14) - 1, np.bincount(owner, minlength=len(indices))
 
 
-def changed(values: np.ndarray, groups: np.ndarray, where: Bool[np.ndarray, " rows"]) -> np.ndarray:
-    """Which of the rows `where` do not repeat the value of the row of those before it in the same group."""
-    chosen = np.flatnonzero(where)
-    value, group = values.take(chosen), groups.take(chosen)
-    fresh = np.ones(len(chosen), bool)
-    fresh[1:] = (value[1:] != value[:-1]) | (group[1:] != group[:-1])
-    result = np.zeros(len(values), bool)
-    result[chosen[fresh]] = True
-    return result
-
-
-def gather(columns: Sequence[np.ndarray], masks: Sequence[np.ndarray], row: Row) -> list[Tokens]:
-    """Tokens of each segment, row by row and in each row from column to column, where the masks say so."""
-    table, mask = np.stack(columns, axis=1), np.stack(masks, axis=1)
-    rows = pairwise([0, *(np.flatnonzero(row.kind == END) + 1).tolist()])
-    ends = accumulate(np.count_nonzero(mask[begin:end]) for begin, end in rows)
-    tokens = table[mask]
-    return [tokens[begin:end] for begin, end in pairwise([0, *ends])]
+def changed(values: np.ndarray, groups: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Which values are not those before them in the same group."""
+    fresh = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=fresh[1:])
+    fresh[1:] |= groups[1:] != groups[:-1]
+    return fresh
 
 
 Writer = Callable[[Starts, int], list[Tokens]]

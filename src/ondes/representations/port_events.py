@@ -17,13 +17,13 @@ from ondes.representations.note_events import (
     TokenSegment,
     Writer,
     note_events,
-    segment_rows,
     song_frames,
     write_song,
     write_window,
 )
 
 LAYOUT = EventLayout(shifts=514, velocity_bins=1, offset=0)
+ALL_PROGRAMS = np.arange(PITCHES)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,6 @@ class PortCodec:
         events = note_events(notes, order="step")
 
         def write(starts: Starts, stop: int) -> list[Tokens]:
-            rows = segment_rows(events, starts, stop)
-            programs = np.arange(PITCHES)
-            return LAYOUT.write(rows, per_step=True, programs=programs, end=False)
+            return LAYOUT.write(events, starts, stop, per_step=True, programs=ALL_PROGRAMS, end=False)
 
         return write
