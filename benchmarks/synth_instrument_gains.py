@@ -3,8 +3,7 @@
 A network that has not learned for long enough plays some instruments too softly and some too loudly; one constant for
 all cannot give that back. Here every General MIDI program, and the drum kit, plays stretches of the validation split
 alone, moved to where the instrument plays, and is compared with the SoundFont it learned from by the loudness of
-ITU-R BS.1770. The gain of an instrument is the mean of what its stretches lack, drawn towards that of its block of
-eight programs as one more stretch would draw it.
+ITU-R BS.1770. The gain of an instrument is the mean of what its stretches lack, and what it had before.
 
     python benchmarks/synth_instrument_gains.py --model synth-small --data corpus:validation --output gains.json
 
@@ -21,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ondes.datasets.instruments import SUSTAINED, to_register
 from ondes.datasets.named import ScoreEntry, dataset
@@ -38,6 +36,9 @@ LINES = ("bowed", "wind", "voice")
 
 BASSES = range(32, 40)
 EXCERPTS = 200
+
+MOST_DB = 20.0
+"""Most gain either way: the network answers a gain of 12 dB by 12 dB, further was not tried."""
 
 
 def main() -> None:
@@ -63,15 +64,21 @@ def main() -> None:
             found.append(row)
             file.write(json.dumps(row) + "\n")
             file.flush()
-    lacking: list[list[float]] = [[] for _ in range(DRUM_INSTRUMENT + 1)]
-    for row in found:
-        lacking[row["instrument"]].append(row["render"] - row["ours"])
-    options.output.write_text(json.dumps([round(gain, 2) for gain in gains(lacking)]))
-    left = np.array([np.mean(own) for own in lacking if own])
+    lacking = np.array([_lacking(found, instrument) for instrument in range(DRUM_INSTRUMENT + 1)])
+    before = np.array(pipeline.config.get("instrument_gains_db") or np.zeros(len(lacking)))
+    gains = (before + lacking).clip(-MOST_DB, MOST_DB)
+    options.output.write_text(json.dumps([round(float(gain), 2) for gain in gains]))
     print(
-        f"\n{options.model}: {len(found)} stretches of {options.data}; an instrument lacks {left.mean():+.3f} dB, "
+        f"\n{options.model}: {len(found)} stretches of {options.data}; an instrument lacks {lacking.mean():+.3f} dB,"
     )
-    print(f"standard deviation {left.std():.3f} dB, from {left.min():+.2f} to {left.max():+.2f} dB")
+    print(f"standard deviation {lacking.std():.3f} dB, from {lacking.min():+.2f} to {lacking.max():+.2f} dB")
+
+
+def _lacking(found: Sequence[dict[str, Any]], instrument: int) -> float:
+    """What an instrument lacks in dB, without stretches for which the SoundFont has no sound."""
+    own = [row["render"] - row["ours"] for row in found if row["instrument"] == instrument]
+    heard = [value for value in own if np.isfinite(value)]
+    return float(np.mean(heard)) if heard else 0.0
 
 
 def probes(entries: Sequence[ScoreEntry], stretches: int, duration_s: float) -> list[tuple[int, Excerpt]]:
@@ -102,16 +109,6 @@ def played_by(excerpt: Excerpt, instrument: int) -> Any:
         for note, pitch in zip(track.notes, pitches.tolist(), strict=True):
             note.pitch = int(np.clip(pitch, 0, 127))
     return score
-
-
-def gains(lacking: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Gain of each instrument in dB: mean of what it lacks and of what its block of eight lacks, which counts once."""
-    found = np.zeros(len(lacking))
-    for instrument, own in enumerate(lacking):
-        block = [value for row in lacking[instrument // 8 * 8 :][:8] for value in row]
-        if block:
-            found[instrument] = (np.sum(own) + np.mean(block)) / (len(own) + 1)
-    return found
 
 
 def _options() -> argparse.Namespace:
