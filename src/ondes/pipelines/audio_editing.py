@@ -18,8 +18,9 @@ from ondes.pipelines.audio_canvas import Canvas
 from ondes.pipelines.audio_rates import exactly, resampled
 from ondes.pipelines.audio_repeats import repeated
 from ondes.pipelines.audio_windows import Meter, WindowMaker, mirrored, place_of, windows_between
+from ondes.pipelines.border_levels import frame_samples, heard_samples, level_region
 from ondes.pipelines.limiter import limited
-from ondes.pipelines.splicing import FADE_SAMPLES, extrapolate, extrapolate_back, splice_region
+from ondes.pipelines.splicing import extrapolate, extrapolate_back, splice_region
 from ondes.pipelines.tensor_file import TensorFile
 from ondes.representations.mel import MelSpec, to_log_mel
 from ondes.representations.segments import Segment
@@ -84,7 +85,8 @@ class Gap:
         left: The sound before (2, samples), from frame 0 on, and how it would go on.
         right: The sound after, from frame `right_first` on, and how it would have come about.
         right_first: Where that begins.
-        ahead: How the sound before would go on, at its own rate.
+        ahead: How the sound before would go on, at its own rate, as far as the new one fades in. Tones that go on
+            under it keep their partials from breaking off; what noise loses meanwhile, `level_region` gives back.
         behind: How the sound after would have come about, at its own rate.
     """
 
@@ -123,7 +125,7 @@ def look_around(canvas: Canvas, number: int, *, spec: MelSpec, context_frames: i
     origin = heard_from(canvas, number, spec=spec, context_frames=context_frames)
     limit = canvas.regions[number + 1].start if number + 1 < len(canvas.regions) else canvas.length
     finish = min(limit, region.stop + math.ceil(context_frames * hop))
-    reach = max(FADE_SAMPLES, math.ceil(spec.fft_size * ratio))
+    reach = math.ceil(spec.fft_size * ratio)
     fore, aft = canvas.read(origin, region.start), canvas.read(region.stop, finish)
     ahead, behind = extrapolate(fore, reach), extrapolate_back(aft, reach)
 
@@ -222,7 +224,18 @@ def fill_region(
     own = resampled(whole, spec.sample_rate_hz, canvas.rate_hz)
     made = exactly(own, region.start - gap.origin, region.samples, 2)
     blocks = (block[: canvas.channels] for block in made)
-    yield from splice_region(blocks, region.samples, ahead=gap.ahead, behind=gap.behind)
+    fade = max(gap.ahead.shape[1], gap.behind.shape[1])
+    spliced = splice_region(blocks, region.samples, ahead=gap.ahead, behind=gap.behind, fade=fade)
+    frame = frame_samples(canvas.rate_hz)
+    heard = heard_samples(frame)
+    limit = canvas.regions[number + 1].start if number + 1 < len(canvas.regions) else canvas.length
+    yield from level_region(
+        spliced,
+        region.samples,
+        before=canvas.read(max(gap.origin, region.start - heard), region.start),
+        after=canvas.read(region.stop, min(limit, region.stop + heard)),
+        frame=frame,
+    )
 
 
 def _with_surroundings(gap: Gap, made: Iterable[Tensor], spec: MelSpec) -> Iterator[np.ndarray]:
