@@ -291,7 +291,8 @@ def test_too_few_steps_or_generators_are_refused() -> None:
         )
 
 
-def test_fields_can_come_before_all_others() -> None:
+@pytest.mark.parametrize("settings", [{"first": (1,)}, {"last": (0,)}])
+def test_fields_can_come_before_or_after_all_others(settings: dict[str, Any]) -> None:
     seen: list[Tensor] = []
     for order in ("random", "confidence"):
         seen.clear()
@@ -299,7 +300,7 @@ def test_fields_can_come_before_all_others() -> None:
             perfect,
             beginning(20),
             sizes=SIZES,
-            scheduler=MaskedScheduler("linear", order, first=(1,)),
+            scheduler=MaskedScheduler("linear", order, **settings),
             steps=4,
             generators=generators(20),
             on_step=lambda _, tokens: seen.append(tokens.clone()),
@@ -307,6 +308,11 @@ def test_fields_can_come_before_all_others() -> None:
         hidden = [(tokens == HIDDEN).sum((0, 1)).tolist() for tokens in seen]
         assert hidden == [[40, 20], [40, 0], [20, 0], [0, 0]]
         assert not bool((made == HIDDEN).any())
+
+
+def test_no_field_is_both_first_and_last() -> None:
+    with pytest.raises(ValueError, match=r"fields \[1\] cannot be both first and last"):
+        MaskedScheduler(first=(0, 1), last=(1,))
 
 
 def test_each_field_has_its_temperature() -> None:

@@ -7,10 +7,10 @@ import torch
 from composer_network import band_score, small_composer
 
 from ondes.diffusion.masked import MaskedScheduler
-from ondes.pipelines.composer_likeness import prefer_tokens, repeated
+from ondes.pipelines.composer_likeness import prefer_rhythm, prefer_tokens, repeated
 from ondes.representations.bar_table import BarTable
 from ondes.representations.note_sequence import NoteSequence, to_note_sequence
-from ondes.representations.note_tokens import FIELDS, PITCH, SIZES
+from ondes.representations.note_tokens import BAR, FIELDS, PITCH, POSITION, SIZES
 
 COPY = {"position": 60.0, "pitch": 60.0, "duration": 60.0}
 
@@ -123,3 +123,36 @@ def test_gaps_have_an_order_of_their_own() -> None:
     expected = confident.infill(score, bars=(4, 4), steps=2)
     composer.scheduler = MaskedScheduler()
     assert composer.infill(score, bars=(4, 4), steps=2) == expected
+
+
+def test_onsets_of_the_bars_beside_gain_the_bonus() -> None:
+    def row(step: int, position: int) -> list[int]:
+        own = [*SIZES]
+        own[BAR], own[POSITION] = step, position
+        return own
+
+    hidden = SIZES[POSITION]
+    places = [(0, 12), (0, 36), (1, hidden), (0, 60), (1, 24), (1, hidden), (SIZES[BAR], hidden), (0, hidden)]
+    tokens = torch.tensor([row(*place) for place in places])[None]
+    logits = tuple(torch.zeros(1, len(places), size) for size in SIZES)
+    made = prefer_rhythm(1.5)(tokens, logits)
+    gained = [torch.nonzero(own).flatten().tolist() for own in made[POSITION][0]]
+    # Of the bar before and the one behind; nothing where it is not known in which bar a note is.
+    assert [gained[note] for note in (2, 5, 6, 7)] == [[12, 24, 36], [24], [], []]
+    assert set(made[POSITION].unique().tolist()) == {0.0, 1.5}
+    assert not any(bool(made[field].any()) for field in range(len(FIELDS)) if field != POSITION)
+
+
+def test_new_pieces_draw_the_likeness_of_their_rhythm_by_the_seed() -> None:
+    def pieces(*rhythms: float) -> list[bytes]:
+        composer = small_composer(default_rhythms=rhythms, default_steps=10)
+        composer.scheduler = MaskedScheduler(first=(BAR,))
+        with torch.no_grad():
+            # No bar is left out, so that every one has neighbours.
+            composer.network.frequency[2 : SIZES[BAR]] -= 20.0
+        return [piece.dumps_midi() for piece in composer.generate(6, notes=24, density=2.0)]
+
+    free, alike = pieces(), pieces(9.0)
+    assert pieces(0.0) == free
+    drawn = [(one == a, one == b) for one, a, b in zip(pieces(0.0, 9.0), free, alike, strict=True) if a != b]
+    assert set(drawn) == {(True, False), (False, True)}

@@ -108,22 +108,30 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
         chance: Of the order "confidence": standard Gumbel noise times this and the share hidden is added to the log
             probability.
         first: Numbers of fields that are revealed before all others.
+        last: Of those that are revealed after all others.
 
     Raises:
-        ValueError: If a setting is none of these.
+        ValueError: If a setting is none of these, or a field is both first and last.
     """
 
     order = 1
 
     @register_to_config
     def __init__(
-        self, schedule: str = "cosine", order: str = "random", chance: float = 1.0, first: Sequence[int] = ()
+        self,
+        schedule: str = "cosine",
+        order: str = "random",
+        chance: float = 1.0,
+        first: Sequence[int] = (),
+        last: Sequence[int] = (),
     ) -> None:
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule {schedule!r}: {' and '.join(map(repr, SCHEDULES))} are allowed")
         if order not in ORDERS:
             raise ValueError(f"order {order!r}: {' and '.join(map(repr, ORDERS))} are allowed")
-        self.chance, self.first = chance, list(first)
+        if set(first) & set(last):
+            raise ValueError(f"fields {sorted(set(first) & set(last))} cannot be both first and last")
+        self.chance, self.first, self.last = chance, list(first), list(last)
         self.timesteps: Tensor
         self.set_timesteps(16)
 
@@ -155,9 +163,10 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
         else:
             gumbel = -(-noise.clamp(1e-9, 1 - 1e-7).log()).log()
             scores = log_probability + self.chance * share * gumbel
-        if self.first:
+        if self.first or self.last:
             scores = scores.double()
             scores[:, self.first] += FAR_AHEAD
+            scores[:, self.last] -= FAR_AHEAD
         return scores
 
 

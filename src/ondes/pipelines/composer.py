@@ -57,9 +57,9 @@ class ComposerPipeline(StoredPipeline):
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         default_keys: The same of keys, for those without chords; without, the network has no key in mind.
         default_densities: The same of notes a quarter, for pieces of a number of notes.
-        loud_styles: The styles whose data say how loud notes are: asked for one, the network says it of new pieces.
-            Without, and where a given score has one velocity throughout, new notes are shaped by the rules of
-            `ondes.representations.expression`.
+        default_rhythms: The same of how much likelier onsets of a bar beside are, as a difference of logarithms.
+        loud_styles: The styles whose data say how loud notes are: asked for one, the network says it of new pieces;
+            else the rules of `ondes.representations.expression` do, as where a given score has one velocity.
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
         home_key_bonus: The same of a key that the pipeline chose itself.
@@ -86,6 +86,7 @@ class ComposerPipeline(StoredPipeline):
         default_ensembles: Sequence[str] = (),
         default_keys: Sequence[str] = (),
         default_densities: Sequence[float] = (),
+        default_rhythms: Sequence[float] = (),
         loud_styles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 0.5,
@@ -110,6 +111,7 @@ class ComposerPipeline(StoredPipeline):
             default_ensembles=list(default_ensembles),
             default_keys=list(default_keys),
             default_densities=list(default_densities),
+            default_rhythms=list(default_rhythms),
             loud_styles=list(loud_styles),
             top_p=top_p,
             key_bonus=key_bonus,
@@ -236,10 +238,9 @@ class ComposerPipeline(StoredPipeline):
         notes, bars = self._length(notes, bars)
         wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
         setting = self._setting()
-        scores = scores_of(score)
         pieces = [
             extension(one, wishes, setting, notes=notes, bars=bars, seed=seed + item)
-            for item, one in enumerate(scores)
+            for item, one in enumerate(scores_of(score))
         ]
         return as_given(score, self._carry_out(pieces, sampling, progress))
 
@@ -359,11 +360,10 @@ class ComposerPipeline(StoredPipeline):
     def _setting(self) -> Setting:
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
         spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
-        names = ("default_ensembles", "loud_styles", "default_keys", "default_densities")
-        ensembles, loud_styles, keys, densities = (tuple(self.config[name]) for name in names)
+        names = ("loud_styles", "ensembles", "keys", "densities", "rhythms")
+        lists = {name: tuple(self.config[name if "_" in name else f"default_{name}"]) for name in names}
         metre, bpm = parse_metre(self.config["default_metre"]), float(self.config["default_bpm"])
-        alike = bool(self.config["likeness"])
-        return Setting(spec, sizes, metre, bpm, ensembles, loud_styles, keys, densities, alike)
+        return Setting(spec, sizes, metre, bpm, alike=bool(self.config["likeness"]), **lists)
 
     def _carry_out(
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None
@@ -377,8 +377,8 @@ class ComposerPipeline(StoredPipeline):
         while active := {item: problem for item, problem in waiting.items() if problem is not None}:
             counts = {item: int(problem.drawn.sum()) for item, problem in active.items()}
             done, now = sum(drawn), sum(counts.values())
-            expected = sum(max(piece.expected_notes, made) for piece, made in zip(pieces, drawn, strict=True))
-            total = max(expected, done + now)
+            expected = (max(piece.expected_notes, made) for piece, made in zip(pieces, drawn, strict=True))
+            total = max(sum(expected), done + now)
 
             def on_step(share: float, done: int = done, now: int = now, total: int = total) -> None:
                 if progress is not None:

@@ -15,7 +15,7 @@ from ondes.pipelines.composer_constraints import (
     rules_for,
     within_bars,
 )
-from ondes.pipelines.composer_likeness import prefer_tokens
+from ondes.pipelines.composer_likeness import prefer_rhythm, prefer_tokens
 from ondes.pipelines.composer_parts import use_every_part
 from ondes.pipelines.composer_pieces import Piece
 from ondes.pipelines.composer_sampling import Job
@@ -62,6 +62,8 @@ def job_of(piece: Piece, problem: Problem, number: int, bonus: Bonus) -> Job:
         before.append(prefer_key(wishes.key, bonus=bonus.asked_key if piece.key_asked else bonus.home_key))
     if wishes.density is not None and _has_open_bars(problem):
         before.append(aim_at_bars(_bars_at(problem, wishes.density), problem.drawn))
+    if piece.rhythm:
+        before.append(prefer_rhythm(piece.rhythm))
     if problem.likely is not None:
         before.append(prefer_tokens(problem.likely, bonus.likeness))
     missing = [part for part in piece.parts or () if (part.instrument, part.part_number) in problem.must_play]

@@ -63,6 +63,7 @@ class Setting:
         keys: New pieces for which neither a key nor chords are asked take one of these.
         densities: New pieces of so many notes, for which no density is asked, take one of these, in notes a quarter.
         alike: Whether bars that are filled in resemble those beside them.
+        rhythms: New pieces take one of these as the likeness of the rhythm of neighbouring bars, see `prefer_rhythm`.
     """
 
     spec: NoteTokenSpec
@@ -74,6 +75,7 @@ class Setting:
     keys: tuple[str, ...] = ()
     densities: tuple[float, ...] = ()
     alike: bool = False
+    rhythms: tuple[float, ...] = ()
 
 
 @dataclass
@@ -90,6 +92,7 @@ class Piece:
         seed: Its own.
         expected_notes: About how many have to be drawn.
         key_asked: Whether the key of the wishes is one, rather than the pipeline's own choice.
+        rhythm: How much likelier onsets of a bar beside are, see `prefer_rhythm`.
     """
 
     windows: Generator[Problem, Tokens, Any]
@@ -101,6 +104,7 @@ class Piece:
     seed: int
     expected_notes: int
     key_asked: bool = True
+    rhythm: float = 0.0
 
 
 def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int | None, seed: int) -> Piece:
@@ -141,7 +145,10 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
 
     conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
-    return Piece(windows, finish, conditions, parts, table, wishes, seed, expected, key_asked)
+    rhythm = (
+        setting.rhythms[drawing(seed, "rhythm").integers(len(setting.rhythms))] if setting.rhythms else 0.0
+    )
+    return Piece(windows, finish, conditions, parts, table, wishes, seed, expected, key_asked, rhythm)
 
 
 def _players(wishes: Wishes, setting: Setting, seed: int) -> tuple[PartSpec, ...] | None:
