@@ -62,3 +62,19 @@ def test_those_who_play_themselves_and_other_numbers_of_parts_stay_as_they_are()
     assert told(both, CHOIR) == [(52, number) for number in range(4)] + QUARTET
     assert told("strings 1, strings 2, strings 3", STRINGS) == [(48, 0), (48, 1), (48, 2)]
     assert told("flute, cello", CHOIR | STRINGS) == [(73, 0), (42, 0)]
+
+
+def test_a_choir_sings_one_note_a_voice_unless_more_sound_or_are_asked_for(recwarn) -> None:
+    chords = [(480 * bar, 480, 50 + 4 * voice, 60) for bar in range(12) for voice in range(4)]
+    model = separator(kin={"choir": {"like": "string quartet", "polyphony": 1}})
+    score = score_of(mixture(chords, program=0))
+    made = model(score, into="choir")
+    for bar in range(12):
+        assert sorted(made.labels[0][4 * bar : 4 * bar + 4]) == [0, 1, 2, 3]
+    free = separator(kin={"choir": {"like": "string quartet"}})(score, into="choir")
+    assert not np.array_equal(free.labels, made.labels)
+    assert np.array_equal(model(score, into="choir", polyphony=0).labels, free.labels)
+    # Nobody asked for that rule, so nobody hears of it where five sing.
+    five = score_of(mixture([*chords, (0, 480, 70, 60)], program=0))
+    assert (model(five, into="choir").labels >= 0).all()
+    assert not [one for one in recwarn if "relaxed" in str(one.message)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 
 from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import PartLabeller
+from ondes.pipelines.separation_confidence import UNCHANGED, Worth
 from ondes.pipelines.separation_constraints import PartRules
-from ondes.pipelines.separation_doubling import doubled_within
-from ondes.pipelines.separation_kin import read_as
-from ondes.pipelines.separation_notes import MixtureNotes, mixed, parted
+from ondes.pipelines.separation_kin import read_as, sung
+from ondes.pipelines.separation_notes import MixtureNotes, mixed
 from ondes.pipelines.separation_parts import (
     Labels,
     already_separate,
@@ -30,6 +29,7 @@ from ondes.pipelines.separation_parts import (
     warn_if_separate,
     with_drums,
 )
+from ondes.pipelines.separation_result import Separation, explain, separation_of
 from ondes.pipelines.separation_windows import (
     Labelling,
     Sampling,
@@ -49,27 +49,6 @@ Progress = Callable[[float, float], None]
 """Called with the notes that have their part and with all, after every window; what it raises stops the work."""
 
 METHODS = ("diffusion", "classifier")
-
-
-@dataclass(frozen=True, eq=False)
-class Separation:
-    """A score in parts, and alternatives.
-
-    Attributes:
-        scores: The alternatives, the likeliest first: the same notes in other tracks.
-        labels: Index of the part of each note in `parts` (alternatives, notes).
-        confidences: How sure the network was of it; 1 where it was known before (alternatives, notes).
-        parts: Who plays.
-        notes: The notes that the columns speak of, in the order of the score's tracks.
-        doubled: Of each alternative, which notes also play in which parts: (alternatives, notes, parts).
-    """
-
-    scores: list[ScoreTick]
-    labels: Int64[np.ndarray, "alternatives notes"]
-    confidences: Float64[np.ndarray, "alternatives notes"]
-    parts: tuple[PartSpec, ...]
-    notes: MixtureNotes
-    doubled: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,9 @@ class SeparationPipeline(StoredPipeline):
         classifier_calibration: The same of the classifier.
         doubling_probability: Least probability of a further part for a note, where doubling is allowed.
         kin: Ensembles that training hardly had, see `ondes.pipelines.separation_kin`; their temperatures are
-            "calibration" and "classifier_calibration".
+            "calibration" and "classifier_calibration", their worths "worth" and "classifier_worth".
+        worth: What a stated probability is worth as confidence, see `ondes.pipelines.separation_confidence`.
+        classifier_worth: The same of the classifier.
     """
 
     _optional_components: ClassVar[list[str]] = ["classifier"]  # diffusers adds lists to it
@@ -117,6 +98,8 @@ class SeparationPipeline(StoredPipeline):
         classifier_calibration: float = 1.0,
         doubling_probability: float = 0.3,
         kin: dict[str, Any] | None = None,
+        worth: Sequence[float] = UNCHANGED,
+        classifier_worth: Sequence[float] = UNCHANGED,
     ) -> None:
         super().__init__()
         self.register_modules(network=network, classifier=classifier)
@@ -130,6 +113,8 @@ class SeparationPipeline(StoredPipeline):
             classifier_calibration=classifier_calibration,
             doubling_probability=doubling_probability,
             kin=kin,
+            worth=list(worth),
+            classifier_worth=list(classifier_worth),
         )
         for model in self._networks():
             model.eval()
@@ -279,10 +264,26 @@ class SeparationPipeline(StoredPipeline):
             order.rules.ranges, _limits(polyphony, parts), order.rules.no_crossing, order.rules.playable_hands
         )
         labels, about = read_as(Labels.of(parts, hands=rules.playable_hands), self.config["kin"] or {})
-        order = _Order(order.method, order.sampling, rules, order.allow_doubling)
+        kept = rules if rules.polyphony is not None else replace(rules, polyphony=sung(about, parts))
+        order = _Order(order.method, order.sampling, kept, order.allow_doubling)
+        _, worth = self._stated_by(order.method, about)
         made = self._labelled(sequence, labels, known, order, about, progress)
-        _explain(made.broken[0], sequence, rules, parts)
-        return _result(score, notes, sequence, parts, labels, known, made, rules, self._least_doubling(order))
+        if rules:
+            explain(made.broken[0], sequence, kept, parts)
+        doubling = self._least_doubling(order)
+        return separation_of(score, notes, sequence, parts, labels, known, made, rules, doubling, worth)
+
+    def _asked_network(self, method: str) -> PartLabeller:
+        return self.classifier if method != "diffusion" and self.classifier is not None else self.network
+
+    def _stated_by(self, method: str, about: Mapping[str, Any]) -> tuple[float, Worth]:
+        """Temperature of the network that is asked, and what its probabilities are worth."""
+        prefix = "" if self._asked_network(method) is self.network else "classifier_"
+        calibration, worth = (
+            about.get(name, self.config[name]) for name in (f"{prefix}calibration", f"{prefix}worth")
+        )
+        shift, slope = worth
+        return float(calibration), (float(shift), float(slope))
 
     def _least_doubling(self, order: _Order) -> float:
         return float(self.config["doubling_probability"]) if order.allow_doubling else np.inf
@@ -346,12 +347,10 @@ class SeparationPipeline(StoredPipeline):
                 progress(done, len(sequence))
 
         own = labels_for(labels, known[sequence.index], sequence.pitch)
-        classifies = order.method != "diffusion"
-        network = self.classifier if classifies and self.classifier is not None else self.network
-        name = "calibration" if network is self.network else "classifier_calibration"
-        calibration = float(about.get(name, self.config[name]))
+        network = self._asked_network(order.method)
+        calibration, _ = self._stated_by(order.method, about)
         settings = replace(order.sampling, calibration=calibration)
-        if not classifies:
+        if order.method == "diffusion":
             return label_windows(network, sequence, labels, own, order.rules, settings, on_notes)
         classified = classify_windows(network, sequence, labels, settings, on_notes)
         return label_windows(
@@ -390,74 +389,3 @@ def _limits(polyphony: int | Sequence[int] | None, parts: Sequence[PartSpec]) ->
     if min(limits, default=0) < 0:
         raise UserError(f"{min(limits)} notes at once: 0 (any number) or more are allowed")
     return limits
-
-
-def _explain(broken: int, sequence: NoteSequence, rules: PartRules, parts: Sequence[PartSpec]) -> None:
-    """Say that the rules were relaxed, and where more notes sound than all parts together can play."""
-    if not broken or not rules:
-        return
-    words = [
-        name
-        for name, asked_for in (
-            ("range", rules.ranges),
-            ("notes at once", rules.polyphony is not None),
-            ("no crossing", rules.no_crossing),
-            ("playable hands", rules.playable_hands),
-        )
-        if asked_for
-    ]
-    reasons = ""
-    most = sum(rules.polyphony or ())
-    if rules.polyphony is not None and all(rules.polyphony):
-        onset = sequence.onset_quarters
-        times = np.unique(onset)
-        release = np.sort(onset + sequence.duration_quarters)
-        sounding = np.searchsorted(onset, times, side="right") - np.searchsorted(release, times, side="right")
-        fullest = int(sounding.argmax())
-        if sounding[fullest] > most:
-            bar = int(sequence.bar[np.searchsorted(onset, times[fullest])]) + 1
-            reasons = (
-                f": {sounding[fullest]} notes sound at once in bar {bar}, and {len(parts)} parts play {most}"
-            )
-    warnings.warn(
-        f"{broken} notes do not fit ({', '.join(words)}){reasons}; the rules are relaxed for them, and no note is lost",
-        stacklevel=1,
-    )
-
-
-def _result(
-    score: ScoreTick,
-    notes: MixtureNotes,
-    sequence: NoteSequence,
-    parts: tuple[PartSpec, ...],
-    labels: Labels,
-    known: Int64[np.ndarray, " notes"],
-    made: Labelling,
-    rules: PartRules,
-    least_doubling: float,
-) -> Separation:
-    """Labels by part instead of by hand, in the order of the score's notes; and the scores."""
-    alternatives = len(made.labels)
-    shape = alternatives, len(notes)
-    probability = np.zeros((*shape, len(parts)))
-    for label, part in enumerate(labels.owner.tolist()):
-        probability[:, sequence.index, part] += made.probability[:, :, label]
-    found = np.tile(known, (alternatives, 1))
-    owner = np.append(labels.owner, -1)
-    found[:, sequence.index] = owner[made.labels]
-    confidences = np.take_along_axis(probability, found[..., None], 2)[..., 0]
-    confidences[:, known >= 0] = 1.0
-    doubled = np.zeros(probability.shape, np.bool_)
-    free = known[sequence.index] < 0
-    for row in range(alternatives if least_doubling <= 1 else 0):
-        wishes = np.where(free[:, None], probability[row, sequence.index], 0.0) >= least_doubling
-        doubled[row, sequence.index] = doubled_within(
-            rules, sequence, labels, made.labels[row], made.probability[row], wishes
-        )
-    scores = [
-        parted(
-            score, notes, [np.flatnonzero((row == part) | also[:, part]) for part in range(len(parts))], parts
-        )
-        for row, also in zip(found, doubled, strict=True)
-    ]
-    return Separation(scores, found, np.minimum(confidences, 1.0), parts, notes, doubled)

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from ondes.pipelines.separation_parts import Labels
-from ondes.representations.ensembles import parse_ensemble
+from ondes.representations.ensembles import PartSpec, parse_ensemble
+from ondes.representations.note_sequence import DRUMS
 
 Kin = Mapping[str, Mapping[str, Any]]
-"""Name of an ensemble to the one it is like ("like", part for part), and to temperatures of its own."""
+"""Name of an ensemble to the one it is like ("like", part for part), to temperatures and worths of its own, and to the
+notes that each of its parts has at once ("polyphony"), as voices have one."""
 
 Pair = tuple[int, int]
 
@@ -32,6 +34,14 @@ def read_as(labels: Labels, kin: Kin) -> tuple[Labels, Mapping[str, Any]]:
             told |= dict(zip(own, like, strict=True))
             about = more if len(own) == len(labels.pairs) else about
     return replace(labels, told=tuple(told[pair] for pair in labels.pairs)), about
+
+
+def sung(about: Mapping[str, Any], parts: Sequence[PartSpec]) -> tuple[int, ...] | None:
+    """Most notes at once of each part, where an ensemble by itself has such a number; drums play any number."""
+    most = about.get("polyphony")
+    if most is None:
+        return None
+    return tuple(0 if part.instrument == DRUMS else int(most) for part in parts)
 
 
 def _stands_for(own: Sequence[Pair], like: Sequence[Pair], told: Mapping[Pair, Pair]) -> bool:
