@@ -205,7 +205,21 @@ def test_the_layout_is_told_from_our_own(folder, tmp_path):
     assert not is_spectrogram_folder(folder)
     (folder / "model_index.json").unlink()
     assert is_spectrogram_folder(folder)
+    shutil.rmtree(folder / NOTES)
+    assert is_spectrogram_folder(folder)
     assert not is_spectrogram_folder(tmp_path)
+
+
+def test_an_index_that_names_a_missing_context_encoder_is_refused(folder):
+    shutil.rmtree(folder / CONTEXT)
+    assert read_spectrogram_folder(folder).continuous_encoder is None
+    index = {NOTES: ["x", "SpectrogramNotesEncoder"], CONTEXT: [None, None]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    assert read_spectrogram_folder(folder).continuous_encoder is None
+    index[CONTEXT] = ["x", "SpectrogramContEncoder"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="has no folder continuous_encoder, which its model_index.json names"):
+        read_spectrogram_folder(folder)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_port_model_is_not_exported(ondes: Ondes, tmp_path: Path) -> None:
             lambda p: p.with_suffix(".zip").write_bytes(b"PK") and p.with_suffix(".zip"),
             "unzip it, and give the folder",
         ),
-        (lambda p: p.write_bytes(b"no pickle") and p, "cannot be read as weights"),
+        (lambda p: p.write_bytes(b"no pickle") and p, "cannot be read as weights (it is not"),
         (lambda p: write_layout(p, torch.save, PICKLE, parts=(NOTES, CONTEXT)), "decoder has no config.json"),
         (
             lambda p: write_layout(p, save_file, SAFETENSORS, parts=(CONTEXT,)),

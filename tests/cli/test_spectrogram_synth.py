@@ -6,6 +6,7 @@ import importlib.metadata
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sine_pipeline import Ondes
 from ondes.audio import Audio
 from ondes.checkpoints.spectrogram_folder import write_spectrogram_folder
 from ondes.checkpoints.spectrogram_parts import PUBLIC_SCHEDULER, SpectrogramParts
+from ondes.errors import UserError
 from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.int8_linear import multiplies_int8
 from ondes.models.mel_decoder import FramedGriffinLim
@@ -206,3 +208,32 @@ def test_the_pipeline_is_chosen_by_the_model(model: Path, tmp_path: Path) -> Non
     assert pipeline_class("google/music-spectrogram-diffusion") is SpectrogramDiffusionPipeline
     assert pipeline_class("synth-small") is SynthesisPipeline
     assert pipeline_class(save_tiny_model(tmp_path / "synth")) is SynthesisPipeline
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ("notes_encoder", "notes_encoder has no config.json; give a whole model"),
+        ("decoder", "decoder has no config.json; give a whole model"),
+        ("decoder/config.json", "decoder has no config.json; give a whole model"),
+        ("decoder/diffusion_pytorch_model.safetensors", "decoder has neither"),
+    ],
+)
+def test_what_a_published_folder_lacks_is_named(
+    ondes: Ondes, song: Path, tmp_path: Path, lost: str, words: str
+) -> None:
+    folder = tmp_path / "public"
+    write_spectrogram_folder(SpectrogramParts(*tiny_networks(), dict(PUBLIC_SCHEDULER), None, {}), folder)
+    (folder / "model_index.json").unlink()
+    gone = folder / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    run = ondes("synth", song, "-o", tmp_path / "out.wav", "--model", folder)
+    assert run.status == 2
+    assert words in run.err
+    assert len(run.err.strip().splitlines()) == 1
+
+
+def test_a_pipeline_that_plays_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    with pytest.raises(UserError, match="'StableDiffusionPipeline', which plays no scores; give a Synthesis"):
+        pipeline_class(tmp_path)

@@ -41,6 +41,8 @@ def test_unknown_kinds_and_options_are_refused(tmp_path):
         read_recordings("musicnt", tmp_path, "train")
     with pytest.raises(UserError, match="slakh has no option 'sed'; did you mean 'seed'"):
         read_recordings("slakh", tmp_path, "train", sed=1)
+    with pytest.raises(UserError, match="musicnet has no option 'split'; did you mean 'splits'"):
+        read_recordings("musicnet", tmp_path, "train", **{"split": "official"})
     with pytest.raises(UserError, match="maestro has no option 'sax'; it has none"):
         read_recordings("maestro", tmp_path, "train", sax=64)
     with pytest.raises(UserError, match="the option program is 'steel'; give something like 25"):
@@ -65,6 +67,10 @@ def test_options_that_cannot_be_are_refused(tmp_path, kind, options, words):
 def test_every_reader_names_a_folder_that_is_missing_and_a_split_that_is_unknown(tmp_path, kind):
     with pytest.raises(UserError, match="does not exist; give the folder that holds"):
         read_recordings(kind, tmp_path / "none", "train")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is a file; give the folder"):
+        read_recordings(kind, tmp_path / "file", "train")
+    (tmp_path / "file").unlink()
     with pytest.raises(UserError, match="unknown split 'tset'; did you mean 'test'"):
         read_recordings(kind, tmp_path, "tset")
 

@@ -234,6 +234,8 @@ def read_torch(file: Path) -> Any:
     except Exception as error:  # as above
         refuse_foreign(file, _foreign_to_torch(file, str(error)))
         reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        if reason.startswith("Weights only load failed"):  # advice to programmers follows
+            reason = "it is not what torch.save writes"
         raise UserError(f"{file} cannot be read as weights ({reason}); fetch it again") from error
 
 

@@ -55,11 +55,13 @@ DEPRECATED = "diffusers.pipelines.deprecated.spectrogram_diffusion"
 
 
 def is_spectrogram_folder(folder: Path) -> bool:
-    """Whether a folder is in the published layout, and not one that our own pipeline saved."""
-    if not all((folder / part / CONFIG).is_file() for part in (NOTES, DECODER)):
-        return False
-    index = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
-    entry = index.get(NOTES, [None, CLASSES[NOTES][1]])
+    """Whether a folder is in the published layout, perhaps not whole, and not one that our own pipeline saved."""
+    if not (folder / INDEX).is_file():
+        return any((folder / part).is_dir() for part in (NOTES, DECODER))
+    index = read_json(folder / INDEX)
+    if NOTES not in index:
+        return all((folder / part / CONFIG).is_file() for part in (NOTES, DECODER))
+    entry = index[NOTES]
     return isinstance(entry, list) and entry[-1:] == [CLASSES[NOTES][1]]
 
 
@@ -99,6 +101,7 @@ def read_spectrogram_folder(place: Path | str) -> SpectrogramParts:
     weights, hashes = {}, {}
     for part in KINDS:
         if part == CONTEXT and not (folder / part).is_dir():
+            _check_unnamed(folder, part)
             continue
         weights[part] = read_part(folder / part)
         file = weights[part].source
@@ -112,6 +115,17 @@ def read_spectrogram_folder(place: Path | str) -> SpectrogramParts:
         scheduler=read_scheduler(folder),
         melgan=melgan if melgan.is_file() else None,
     )
+
+
+def _check_unnamed(folder: Path, part: str) -> None:
+    """Refuse a model whose index names a network that is not there: it would play, but otherwise than it should.
+
+    Raises:
+        UserError: If it does.
+    """
+    entry = read_json(folder / INDEX).get(part) if (folder / INDEX).is_file() else None
+    if isinstance(entry, list) and any(entry):
+        raise UserError(f"{folder} has no folder {part}, which its {INDEX} names; fetch the model again")
 
 
 def _locate(place: Path | str) -> Path:

@@ -34,7 +34,7 @@ MIXING_EXPONENT = 0.3
 
 
 def read_recordings(
-    kind: str, folder: str | os.PathLike[str], split: str, **options: Any
+    kind: str, folder: str | os.PathLike[str], split: str, /, **options: Any
 ) -> tuple[list[Recording], Rejections]:
     """The recordings of a split of any data set that is known.
 

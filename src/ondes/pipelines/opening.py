@@ -51,5 +51,13 @@ def pipeline_class(name: str | Path) -> type[Player]:
         )
     if index.get("_class_name") in ("SeparationPipeline", "Mixture2MusicPipeline"):
         raise UserError(f"{name} is a separator, which plays nothing; give it to 'ondes separate'")
-    spectrograms = index.get("_class_name") == SpectrogramDiffusionPipeline.__name__
-    return SpectrogramDiffusionPipeline if spectrograms else SynthesisPipeline
+    players: dict[object, type[Player]] = {
+        kind.__name__: kind for kind in (SynthesisPipeline, SpectrogramDiffusionPipeline)
+    }
+    player = players.get(index.get("_class_name"))
+    if player is None:
+        raise UserError(
+            f"{name} is saved as {index.get('_class_name')!r}, which plays no scores; give a "
+            f"{' or '.join(map(str, players))}"
+        )
+    return player
