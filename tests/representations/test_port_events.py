@@ -57,6 +57,15 @@ def test_a_note_that_ends_in_the_step_of_the_next_beginning_ends_first() -> None
     assert rows_of(CODEC.decode(CODEC.encode(notes))) == [(0, 50, 60, 0, False), (50, 100, 60, 0, False)]
 
 
+def test_more_steps_than_the_largest_shift_take_several_tokens() -> None:
+    notes = plain_notes([(0.0, 5.13, 60, 90, 0), (10.26, 10.27, 61, 90, 0), (20.48, 20.6, 62, 90, 0)])
+    first, second = CODEC.encode(notes, segment_frames=1024)
+    begins = [644, 645, 643, 574, 513, 645, 642, 574]  # at 0 and 513
+    pair = [513, 513, 645, 643, 575, 513, 513, 1, 645, 642, 575]  # at 1026 and 1027
+    assert first.tokens.tolist() == begins + pair
+    assert second.tokens.tolist() == [644, 645, 643, 576, 12, 645, 642, 576]
+
+
 @given(grid_rows())
 @settings(max_examples=20)
 def test_notes_on_the_grid_come_back_whole_or_split(rows: list[Row]) -> None:
