@@ -81,3 +81,11 @@ def test_parts_double_where_no_note_can_be_spared() -> None:
     assert len(music) == len(QUARTET)
     assert music.bar.tolist() == [0] * len(QUARTET)
     assert set(zip(music.instrument.tolist(), music.part_number.tolist(), strict=True)) == set(QUARTET)
+
+
+def test_a_full_bar_is_left_where_nothing_new_fits_into_it() -> None:
+    music, _ = _written(0, 30, None)
+    assert len(music) == 30
+    assert set(music.bar.tolist()) == set(range(music.bar.max() + 1))
+    to_the_end, _ = _written(0, None, 5)
+    assert set(to_the_end.bar.tolist()) == set(range(5))

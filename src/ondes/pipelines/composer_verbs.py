@@ -29,6 +29,9 @@ from ondes.representations.note_tokens import BAR, PITCH, SIZES, VELOCITY, NoteT
 MOST_STALLS = 8
 """Windows in a row that may bring nothing new before a piece is taken to be over."""
 
+FULL_BAR_STALLS = 4
+"""After so many of them the bar is taken to be full: the next note begins another."""
+
 Windows: TypeAlias = Generator[Problem, Tokens, NoteSequence]
 """Asks for windows to be completed; returns notes."""
 
@@ -76,6 +79,8 @@ def write_on(
         missing = room if notes is None else notes - made
         # Some will be left out, because they are there already.
         problem = suffix(music, min(room, missing + missing // 16 + 2), context=sizes.context, spec=spec)
+        if stalls >= FULL_BAR_STALLS and len(music):
+            problem.tokens[problem.drawn.argmax(), BAR] = 1
         counts = problem.drawn & (np.cumsum(problem.drawn) <= missing)
         absent = _still_missing(music, must_play)
         problem = replace(problem, is_flat=is_flat, must_play=absent, counts=counts)
