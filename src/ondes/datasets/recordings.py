@@ -247,7 +247,8 @@ def find_root(folder: str | os.PathLike[str], what: str, patterns: Sequence[str]
     given = Path(folder)
     if not given.is_dir():
         lack = "is a file" if given.exists() else "does not exist"
-        raise UserError(f"the {what} folder {given} {lack}; give the folder that holds {patterns[0]}")
+        name = what if what.startswith("folder") else f"{what} folder"
+        raise UserError(f"the {name} {given} {lack}; give the folder that holds {patterns[0]}")
     for root in [given, *(sorted(given.glob(inner)) if inner else [])]:
         if any(next(root.glob(pattern), None) for pattern in patterns):
             return root
