@@ -243,7 +243,7 @@ class AudioPipeline(AudioModel, StoredPipeline):
             audio: As of `stream_vary`.
             before_s: As of `AudioModel.outpaint`.
             after_s: As of `AudioModel.outpaint`.
-            strength: As of `stream_inpaint`, of the first two seconds from the sound on.
+            strength: As of `stream_inpaint`.
             seed: Of the noise.
             progress: As of `stream`.
             choices: As of `maker`.

@@ -29,7 +29,7 @@ HEARD_FRAMES = 64
 """Frames on either side of what is made that the vocoder gets to hear."""
 
 LEAD_FRAMES = 176
-"""What follows a sound repeats it for so long, 2 s, at most: one bar."""
+"""The first window of what follows a sound makes so much, 2 s, one bar; the next looks for a lag of its own."""
 
 SEARCHED_FRAMES = 192
 """Frames among which one is sought that begins at a whole sample of the sound's own rate."""
@@ -43,8 +43,8 @@ class Sizes:
         window_frames: Most frames of a window.
         context_frames: Frames of a window that are known, on a side where there are any.
         multiple: Windows are whole multiples of it.
-        strength: Where on the path the first window of a gap begins: at 1 from noise, at less from what repeats around
-            the gap, with so much noise. Of gaps between two sounds only those that fit into one window begin so.
+        strength: Where on the path windows begin: at 1 from noise, at less from what repeats in the frames that they
+            know, with so much noise.
     """
 
     window_frames: int
@@ -260,9 +260,7 @@ def gap_mel(
     """
     if gap.first and gap.stop < gap.end:
         plan = sizes.windows(gap.first, gap.stop, gap.end)
-        # Of a long gap no one window sees both sides.
-        strength = sizes.strength if len(plan) == 1 else 1.0
-        yield from _made(plan, gap, canvas, maker, meter, strength)
+        yield from _made(plan, gap, canvas, maker, meter, sizes.strength)
     elif gap.stop == gap.end:
         plan = sizes.continuation(gap.first, gap.end)
         yield from _made(plan, gap, canvas, maker, meter, sizes.strength)
@@ -298,7 +296,7 @@ def _made(
     rate = spec.frames_per_second
     known = _Known(gap, spec)
     origin_frame = math.floor(gap.origin * rate / canvas.rate_hz)
-    for number, segment in enumerate(plan):
+    for segment in plan:
         log_mel, given = known.read(segment)
         fresh = ~given
         fresh[: max(0, gap.first - segment.start)] = False
@@ -316,7 +314,7 @@ def _made(
         )
         values = network.standardise(log_mel[None].to(network.device))
         values = torch.where(given.to(network.device), values, 0.0)
-        guess = known.repeats(int(fresh.sum())) if strength < 1 and not number else None
+        guess = repeats_between(log_mel, given, fresh) if strength < 1 else None
         if guess is None:
             features = maker.make(place, values, given.to(network.device), tell=tell)
         else:
@@ -330,6 +328,21 @@ def _made(
         known.keep(segment, made, given | fresh)
         meter.count(new_s)
         yield made[..., fresh]
+
+
+def repeats_between(
+    log_mel: Float[Tensor, "2 bands frames"], given: Bool[Tensor, " frames"], fresh: Bool[Tensor, " frames"]
+) -> Float[Tensor, "2 bands _"] | None:
+    """What fresh frames of a window would hold if the known ones around repeated themselves.
+
+    None where these are too few to say, or there is nothing to make.
+    """
+    places = fresh.nonzero()
+    if not len(places):
+        return None
+    first, stop = int(places[0]), int(places[-1]) + 1
+    left, right = log_mel[..., :first][..., given[:first]], log_mel[..., stop:][..., given[stop:]]
+    return repeated(left, right, stop - first)
 
 
 class _Known:
@@ -361,10 +374,6 @@ class _Known:
             log_mel[..., here] = torch.where(usable, frames[..., there], log_mel[..., here])
             given[here] |= usable
         return log_mel, given
-
-    def repeats(self, frames: int) -> Float[Tensor, "2 bands {frames}"] | None:
-        """What the first window would hold if both sides repeated themselves; None where they are too short to say."""
-        return repeated(self.left, self.right, frames)
 
     def keep(self, segment: Segment, log_mel: Tensor, valid: Tensor) -> None:
         """Remember the window made last."""
