@@ -38,7 +38,7 @@ import torch
 from alternating import in_turns
 from safetensors.torch import load_file, save_file
 
-from ondes.checkpoints.spectrogram_graphs import MemoryGraph, decoder_graph, write_graph
+from ondes.checkpoints.spectrogram_graphs import MemoryGraph, decoder_graph, quantise_graph, write_graph
 from ondes.models.int8_linear import multiplies_int8, quantise_linears, relative_error
 from ondes.models.spectrogram_diffusion import ContextEncoder, FilmDecoder, NotesEncoder
 from ondes.pipelines.loading import cpu_multiplies_bfloat16
@@ -253,8 +253,7 @@ def _onnxruntime(
     whole, signed = folder / "decoder_8.onnx", folder / "decoder_7.onnx"
     choices: dict[str, Any] = {"per_channel": True, "op_types_to_quantize": ["MatMul"]}
     quantize_dynamic(exact, whole, weight_type=QuantType.QUInt8, **choices)
-    # Pairs of products of 8 bits overflow 16 where there is no VNNI; with weights of 7 they do not.
-    quantize_dynamic(exact, signed, weight_type=QuantType.QInt8, reduce_range=True, **choices)
+    quantise_graph(exact, signed)
     given = _graph_inputs(decoder, inputs, tokens)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads

@@ -13,6 +13,7 @@ import torch
 from ondes.checkpoints.spectrogram_graphs import write_onnx, write_openvino
 from ondes.checkpoints.spectrogram_parts import PUBLIC_SCHEDULER, SpectrogramParts
 from ondes.errors import UserError
+from ondes.models.int8_linear import relative_error
 from tiny_spectrograms import FRAMES, tiny_networks
 
 Run = Callable[[str, dict[str, np.ndarray]], list[np.ndarray]]
@@ -65,6 +66,28 @@ def test_onnx_graphs_answer_what_the_networks_do(tmp_path: Path) -> None:
         return session.run(None, inputs)
 
     assert_same(run, parts())
+
+
+def test_a_decoder_of_8_bits_answers_nearly_the_same_and_the_error_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model, folder = parts(), tmp_path / "graphs"
+    error = write_onnx(model, folder, int8=True)
+    assert error is not None
+    assert 0 < error < 0.1
+    decoder = model.decoder
+    generator = torch.Generator().manual_seed(1)
+    encodings = torch.randn(2, 20, int(decoder.config["d_model"]), generator=generator)
+    noisy, time = torch.randn(2, FRAMES, 128, generator=generator), torch.tensor([0.9, 0.2])
+    heard = torch.ones(2, 20, dtype=torch.bool)
+    with torch.no_grad():
+        wanted = decoder(noisy, time, decoder.memory(encodings, heard))
+    memory = onnxruntime.InferenceSession(str(folder / "memory.onnx"))
+    keys, values = memory.run(None, {"encodings": encodings.numpy()})
+    inputs = {"noisy": noisy.numpy(), "time": time.numpy(), "keys": keys, "values": values}
+    rounded = onnxruntime.InferenceSession(str(folder / "decoder_int8.onnx"))
+    (found,) = rounded.run(None, inputs | {"mask": heard.numpy()})
+    assert error / 3 < relative_error(torch.from_numpy(found), wanted) < 3 * error
 
 
 @pytest.mark.slow

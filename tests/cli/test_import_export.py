@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,19 @@ def test_a_pickled_model_is_exported_as_safetensors(ondes: Ondes, tmp_path: Path
     assert "note: diffusers has no pipeline without context" in run.err
     assert_golden(read_spectrogram_folder(tmp_path / "theirs"), context_used=False)
     assert list(tmp_path.glob("theirs/**/*.bin")) == []
+
+
+def test_8_bit_graphs_state_their_error_and_are_for_onnx_alone(ondes: Ondes, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    source = huggingface(tmp_path / "source")
+    for layout in ("openvino", "diffusers"):
+        run = ondes("export", source, "-o", tmp_path / "graphs", "--int8", "--to", layout)
+        assert run.status == 2
+        assert f"no 8 bits for '{layout}'; 'onnx' has them: pass --to onnx, or leave out --int8" in run.err
+    run = ondes("export", source, "-o", tmp_path / "graphs", "--int8", "--to", "onnx")
+    assert run.status == 0, run.err
+    assert re.search(r"8 bits change the decoder's answer to noise by \d+\.\d\d %", run.err)
+    assert (tmp_path / "graphs" / "decoder_int8.onnx").is_file()
 
 
 def test_a_port_model_is_not_exported(ondes: Ondes, tmp_path: Path) -> None:

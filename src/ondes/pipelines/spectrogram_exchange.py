@@ -161,24 +161,30 @@ def export_model(model: str, folder: Path) -> list[str]:
     return notes
 
 
-def export_graphs(model: str, folder: Path, engine: str) -> None:
+def export_graphs(model: str, folder: Path, engine: str, *, int8: bool = False) -> float | None:
     """Write the networks of a Spectrogram Diffusion model as graphs for another engine.
 
     Args:
         model: As of `export_model`.
         folder: Where to; it appears when everything is written.
         engine: A name in `ondes.checkpoints.spectrogram_graphs.WRITERS`.
+        int8: Whether to write the decoder with 8-bit products as well, which "onnx" alone can.
+
+    Returns:
+        The relative error of that decoder's answer to noise.
 
     Raises:
-        UserError: As of `export_model`, or if a package that this needs is missing.
+        UserError: As of `export_model`, or if a package that this needs is missing, or the engine has no 8 bits.
     """
     from ondes.checkpoints.spectrogram_graphs import WRITERS  # noqa: PLC0415
 
+    if int8 and engine != "onnx":
+        raise UserError(f"no 8 bits for {engine!r}; 'onnx' has them: pass --to onnx, or leave out --int8")
     if is_published(model):
         parts = read_spectrogram_folder(model)
     else:
         parts = _parts(SpectrogramDiffusionPipeline.from_pretrained(model), model)
-    WRITERS[engine](parts, folder)
+    return WRITERS[engine](parts, folder, **({"int8": True} if int8 else {}))
 
 
 def _parts(pipeline: SpectrogramDiffusionPipeline, model: str) -> SpectrogramParts:
