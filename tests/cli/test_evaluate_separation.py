@@ -90,11 +90,13 @@ def test_a_report_is_printed_and_written_with_its_pictures(
         7,
         "--roll-model",
         "x",
+        "--roll-steps",
+        12,
     )
     run = ondes(*words(folder, "-o", folder / "report", *chosen))
     assert run.status == 0, run.err
     assert (folder / "report" / "separation_report.md").read_text(encoding="utf-8") == run.out
-    assert separator.seen == {("diffusion", 7), ("classifier", 7), ("rolls", 50)}
+    assert separator.seen == {("diffusion", 7), ("classifier", 7), ("rolls", 12)}
     assert "the data holds no orchestra" in run.err
     report = json.loads((folder / "report" / "separation_report.json").read_text(encoding="utf-8"))
     for name in ("ours", "Mixture2Music"):

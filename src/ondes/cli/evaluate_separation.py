@@ -51,10 +51,11 @@ RollModelOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help=f"Mixture2Music beside it, in {ROLL_STEPS} steps, for the kinds of music whose parts it has.",
+        help="Mixture2Music beside it, for the kinds of music whose parts it has.",
         show_default=False,
     ),
 ]
+RollStepsOption = Annotated[int, typer.Option(min=1, max=999, help="DDIM steps of --roll-model.")]
 GroupsOption = Annotated[
     str, typer.Option(help="Kinds of music, set off by commas. [default: all]", show_default=False)
 ]
@@ -94,6 +95,7 @@ def evaluate_separator(
     train: TrainOption = "corpus:train",
     classifier: ClassifierOption = None,
     roll_model: RollModelOption = None,
+    roll_steps: RollStepsOption = ROLL_STEPS,
     groups: GroupsOption = "",
     songs: SongsOption = 1000,
     notes: NotesOption = 1_000_000,
@@ -125,14 +127,14 @@ def evaluate_separator(
     published = None if roll_model is None else _roll_model(roll_model)
     settings = {"model": model, "model_hash": pipeline.model_hash, "data": data, "train": train}
     settings |= {"classifier": str(classifier)} if classifier else {}
-    settings |= {"roll model": str(roll_model), "roll steps": ROLL_STEPS} if roll_model else {}
+    settings |= {"roll model": str(roll_model), "roll steps": roll_steps} if roll_model else {}
     settings |= {"steps": steps or pipeline.defaults()["steps"], "alternatives": alternatives, "seed": seed}
     settings |= {"songs of a kind at most": sizes["songs"], "notes of a song at most": sizes["notes"]}
     with _progress() as report:
         found, pitches, remarks = _music(entries, known, wanted, sizes, seed, report)
         findings = separate_songs(
             found,
-            separators(pipeline, steps, published),
+            separators(pipeline, steps, published, roll_steps),
             pitches,
             alternatives=alternatives,
             seed=seed,
@@ -167,7 +169,10 @@ def _roll_model(folder: Path) -> Mixture2MusicPipeline:
 
 
 def separators(
-    pipeline: SeparationPipeline, steps: int | None, published: Mixture2MusicPipeline | None = None
+    pipeline: SeparationPipeline,
+    steps: int | None,
+    published: Mixture2MusicPipeline | None = None,
+    roll_steps: int = ROLL_STEPS,
 ) -> dict[str, Separator]:
     """Ours, the classifier, or our network as one if it has none, and the published system if it is given."""
     from ondes.evaluation.separation_rows import CLASSIFIER, ONE_STEP, OURS, ROLLS  # noqa: PLC0415
@@ -184,7 +189,7 @@ def separators(
         assert published is not None
         if not published.has(parts):
             return not_separated(score, alternatives)
-        made = published(score, into=parts, n=alternatives, steps=ROLL_STEPS, seed=seed)
+        made = published(score, into=parts, n=alternatives, steps=roll_steps, sampler="ddim", seed=seed)
         return Separated(made.labels, made.confidences, made.scores)
 
     other = ONE_STEP if pipeline.classifier is None else CLASSIFIER
