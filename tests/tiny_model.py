@@ -26,7 +26,7 @@ from ondes.pipelines.synthesis import SynthesisPipeline
 from ondes.representations.msanii_mel import MelScaling, MsaniiFeatures, MsaniiSpec
 from ondes.representations.triples import TripleStatistics
 
-SIZES = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
+SIZES: dict[str, Any] = {"segment_frames": 64, "context_frames": 16, "first_frames": 32, "default_steps": 2}
 
 
 def save_tiny_model(folder: Path) -> Path:
