@@ -105,12 +105,21 @@ def real_scores(folder: Path, count: int) -> Path:
     return folder
 
 
+PROGRAM = """
+import signal, sys
+from ondes.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+"""Hears Ctrl-C where the tests themselves run in the background of a shell, which makes its jobs deaf to it, too."""
+
+
 @contextmanager
 def begun(model: Path, folder: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
     """`ondes batch` with two workers, in a process group of its own, as a terminal would begin it."""
     words = ["batch", "synth", folder, "-o", out, "--workers", "2", f"model={model}", "steps=8"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ondes.cli.main", *map(str, words)],
+        [sys.executable, "-c", PROGRAM, *map(str, words)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
