@@ -68,6 +68,7 @@ def test_onnx_graphs_answer_what_the_networks_do(tmp_path: Path) -> None:
     assert_same(run, parts())
 
 
+@pytest.mark.slow
 def test_a_decoder_of_8_bits_answers_nearly_the_same_and_the_error_is_told(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     onnxruntime = pytest.importorskip("onnxruntime")

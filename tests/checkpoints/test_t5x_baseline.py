@@ -113,6 +113,7 @@ def test_every_tensor_comes_to_its_place(tmp_path, store):
     assert set(parts.hashes) == {"checkpoint", "target.*"}
 
 
+@pytest.mark.slow
 def test_the_answers_are_those_of_the_description(tmp_path):
     parts = read(write_baseline(tmp_path / "a", arrays(small()), store=store_inside))
     state, tokens = parts.network.state_dict(), [7, 3, 39, 1]

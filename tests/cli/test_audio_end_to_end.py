@@ -38,7 +38,8 @@ def _read(path: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "name", ["mono.flac", "float.wav", pytest.param("short.wav", marks=pytest.mark.slow)]
+    "name",
+    ["mono.flac", *(pytest.param(name, marks=pytest.mark.slow) for name in ("float.wav", "short.wav"))],
 )
 def test_inpainting_and_outpainting_keep_every_sample_outside(name: str, play: Ondes, ondes: Ondes) -> None:
     before = Path(name).read_bytes()

@@ -252,7 +252,7 @@ def test_a_full_disk_leaves_nothing(shelf: Path, ondes: Ondes, monkeypatch: pyte
     ("sent", "status", "words"),
     [
         (signal.SIGINT, 130, "vary take.wav -n 40 -o out"),
-        (signal.SIGTERM, 143, "generate --duration 40 -o out.wav"),
+        pytest.param(signal.SIGTERM, 143, "generate --duration 40 -o out.wav", marks=pytest.mark.slow),
     ],
 )
 def test_stopping_leaves_no_file_and_no_traceback(sent: int, status: int, words: str, tmp_path: Path) -> None:

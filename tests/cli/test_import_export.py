@@ -141,6 +141,7 @@ def test_a_pickled_model_is_exported_as_safetensors(ondes: Ondes, tmp_path: Path
     assert list(tmp_path.glob("theirs/**/*.bin")) == []
 
 
+@pytest.mark.slow
 def test_8_bit_graphs_state_their_error_and_are_for_onnx_alone(ondes: Ondes, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     source = huggingface(tmp_path / "source")

@@ -94,6 +94,7 @@ def test_a_known_part_is_kept_and_named_in_the_record(
     assert "have changed" in run.err
 
 
+@pytest.mark.slow
 def test_alternatives_come_with_a_page_of_their_own(
     ondes: Ondes, model: Path, mix: Path, tmp_path: Path
 ) -> None:

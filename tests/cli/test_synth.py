@@ -190,7 +190,8 @@ def test_a_defect_on_the_way_leaves_no_file(
 
 
 @pytest.mark.parametrize(
-    ("sent", "status", "stems"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)]
+    ("sent", "status", "stems"),
+    [(signal.SIGINT, 130, False), pytest.param(signal.SIGTERM, 143, True, marks=pytest.mark.slow)],
 )
 def test_stopping_leaves_no_file_and_no_traceback(sent: int, status: int, stems: bool, song: Path) -> None:
     output = song.parent / ("out" if stems else "out.wav")

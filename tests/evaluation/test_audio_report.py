@@ -219,6 +219,7 @@ def test_scores_need_a_renderer(tmp_path: Path):
         read_clips(str(tmp_path), count=1, duration_s=3.0, renderer=None)
 
 
+@pytest.mark.slow
 def test_without_a_training_set_the_search_is_not_measured():
     real, other = deal(CLIPS[:4])
     findings = evaluate_audio(

@@ -142,7 +142,10 @@ def test_new_music_opens_as_loud_as_the_model_says_with_one_gain_for_all_of_it(s
     assert np.allclose(ratio[np.abs(as_it_comes[:, 1000:]) > 1e-3], np.median(ratio), rtol=1e-3)
 
 
-@pytest.mark.parametrize(("loudness", "gain_db"), [(-30.0, 7.0), (-60.0, 20.0), (math.inf, 2.0)])
+@pytest.mark.parametrize(
+    ("loudness", "gain_db"),
+    [(-30.0, 7.0), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((-60.0, 20.0), (math.inf, 2.0)))],
+)
 def test_a_soft_opening_is_raised_so_far_and_a_silent_one_not(loudness: float, gain_db: float) -> None:
     level = Level(gain_db=2.0, opening_lufs=-23.0)
     time_s = np.arange(RATE_HZ) / RATE_HZ

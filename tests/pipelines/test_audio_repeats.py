@@ -89,6 +89,7 @@ def beats(duration_s: float) -> Audio:
     return Audio((rows + noise).astype(np.float32), RATE_HZ)
 
 
+@pytest.mark.slow
 def test_seeds_differ_but_for_strength_0(pipeline: AudioPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splicing, "PREDICTION_ORDER", 32)
     take, region = beats(4.0), "1.75-2.5"

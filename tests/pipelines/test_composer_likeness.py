@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from composer_network import band_score, small_composer
 
@@ -143,6 +144,7 @@ def test_onsets_of_the_bars_beside_gain_the_bonus() -> None:
     assert not any(bool(made[field].any()) for field in range(len(FIELDS)) if field != POSITION)
 
 
+@pytest.mark.slow
 def test_new_pieces_draw_the_likeness_of_their_rhythm_by_the_seed() -> None:
     def pieces(*rhythms: float) -> list[bytes]:
         composer = small_composer(default_rhythms=rhythms, default_steps=10)

@@ -46,7 +46,7 @@ def check(score, network, choices):
     assert ((made.confidences >= 0) & (made.confidences <= 1)).all()
 
 
-@settings(max_examples=80, **SLACK)
+@settings(max_examples=40, **SLACK)
 @given(score=any_score(), network=st.integers(0, 1), choices=CHOICES)
 def test_every_note_appears_exactly_once_and_untouched(score, network, choices):
     check(score, network, choices)
