@@ -56,6 +56,7 @@ def assert_same(run: Run, model: SpectrogramParts) -> None:
     np.testing.assert_allclose(answer, wanted.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_onnx_graphs_answer_what_the_networks_do(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -123,6 +123,7 @@ def test_joins_that_are_none_have_the_renders_own_ratio(itself):
     assert ours.note == "8 joins"
 
 
+@pytest.mark.slow
 def test_a_hum_misses_what_it_should(worse):
     by_reference = {row.against: row for row in rows_named(worse, "note F1, share", group="all")}
     assert set(by_reference) == {"render", "second"}
@@ -136,6 +137,7 @@ def test_a_hum_misses_what_it_should(worse):
     assert coherence.verdict == "miss"
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_says_why(itself, worse):
     second = rows_named(itself, "everything above", against="second SoundFont")
     assert [(row.verdict, row.note) for row in second] == [
@@ -148,6 +150,7 @@ def test_what_was_not_measured_says_why(itself, worse):
     assert not rows_named(worse, "everything above")
 
 
+@pytest.mark.slow
 def test_distances_stand_in_their_order(worse):
     distances = {name: np.mean(values) for name, values in worse.table.mel_distances("render").items()}
     assert distances["SoundFont second"] < distances["mean spectrum"] < distances["silence"]

@@ -116,6 +116,7 @@ def test_seeds_differ_but_for_strength_0(pipeline: AudioPipeline, monkeypatch: p
     assert likeness[0.0] > likeness[1.0]
 
 
+@pytest.mark.slow
 def test_every_window_begins_with_what_the_one_before_repeats(
     pipeline: AudioPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,6 +232,7 @@ def test_parts_keep_to_their_compass_if_they_can():
         assert QUARTET[label].low <= pitch <= QUARTET[label].high
 
 
+@pytest.mark.slow
 def test_hands_hold_what_they_can_reach():
     made = separated(score_of(chords(3, (84, 80, 62, 40, 36))), into="piano", playable_hands=True)
     assert [part.name for part in made.parts] == ["piano"]
