@@ -123,6 +123,15 @@ def is_sidecar(path: Path) -> bool:
     return True
 
 
+def is_record(path: Path) -> bool:
+    """Whether this file is a record of ondes of any kind, of a composition as well."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and any(str(key).startswith("ondes_") for key in data)
+
+
 def write_marked(record: Any, path: Path, *, mark: str, version: int) -> None:
     """Write a record of any kind as JSON, whole or not at all.
 

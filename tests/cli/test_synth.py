@@ -57,6 +57,19 @@ def test_the_sidecar_tells_what_was_made_from_what(
     assert {"ondes", "torch", "diffusers"} <= set(card["versions"])
 
 
+def test_the_record_of_a_composition_stays_when_it_is_played(
+    ondes: Ondes, song: Path, tmp_path: Path
+) -> None:
+    beside = tmp_path / "song.json"
+    beside.write_text('{"ondes_composition": 1}')
+    assert ondes("synth", song, "-o", tmp_path / "song.wav").status == 0
+    assert beside.read_text() == '{"ondes_composition": 1}'
+    card = json.loads((tmp_path / "song.wav.json").read_text())
+    assert card["output"]["sha256"] == _sha256(tmp_path / "song.wav")
+    assert ondes("replay", tmp_path / "song.wav.json", "-o", tmp_path / "again.wav").status == 0
+    assert _sha256(tmp_path / "again.wav") == _sha256(tmp_path / "song.wav")
+
+
 def test_zipped_musicxml_is_played_and_its_losses_are_said(
     ondes: Ondes, sines: SinePipeline, tmp_path: Path
 ) -> None:

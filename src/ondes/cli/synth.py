@@ -221,7 +221,7 @@ def _file(score: Path, output: Path, model: str, settings: Settings, *, sidecar:
     from ondes.audio import check_output  # noqa: PLC0415
 
     check_output(output)
-    beside = rendering.check_sidecar(output.with_suffix(".json")) if sidecar else None
+    beside = rendering.sidecar_beside(output) if sidecar else None
     notes = rendering.open_notes(score)
     check_output(output, duration_s=notes.duration_s)
     source = performing.score_source(score, output.parent)
