@@ -53,6 +53,7 @@ def test_the_known_part_is_returned_untouched(scheduler: Any) -> None:
     assert bool((made[:, 1].abs() < 1.5).all())
 
 
+@pytest.mark.slow
 def test_the_rest_is_drawn_to_what_it_belongs_to_and_more_visits_bring_it_there() -> None:
     """The exact conditional mean is correlation times value; without a known part the mean is 0."""
     exact = CORRELATION * VALUE

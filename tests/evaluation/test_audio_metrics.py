@@ -101,7 +101,8 @@ def music() -> Audio:
     return plucked(14.0, every_s=0.37)
 
 
-@pytest.mark.parametrize("measure", ["flux", pytest.param("jump", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("measure", ["flux", "jump"])
 def test_borders_in_untouched_music_score_one(measure):
     """A 95th percentile needs many borders: ten at random places of each of twelve recordings."""
     random = np.random.default_rng(0)

@@ -22,6 +22,7 @@ def test_long_scores_have_their_length_and_density():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="VmHWM is Linux's")
+@pytest.mark.slow
 def test_the_peak_is_of_the_process_itself_and_stays():
     held_here = np.ones(200_000_000, np.uint8)
     code = (

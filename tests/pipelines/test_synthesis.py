@@ -160,6 +160,7 @@ def test_stems_of_one_part_are_the_mix(pipeline: SynthesisPipeline) -> None:
     assert np.array_equal(stems["Piano 0"].samples, pipeline(alone).samples)
 
 
+@pytest.mark.slow
 def test_stems_share_one_limiter(loud: SynthesisPipeline) -> None:
     stems = loud.stems(SONG)
     total = torch.tensor(sum(stem.samples for stem in stems.values()))

@@ -188,6 +188,7 @@ def test_a_client_that_says_it_is_somebody_else_is_not_believed(tmp_path: Path) 
         assert statuses == [200, 200, 429]
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_dropped(tmp_path: Path) -> None:
     studio = FakeStudio(tmp_path, upload_bytes=60_000_000)
     with served(create_app(studio, Security()), Patience(stalled_s=0.3)) as port:
