@@ -233,6 +233,26 @@ def test_what_a_published_folder_lacks_is_named(
     assert len(run.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ("scheduler", "has no folder scheduler, which its model_index.json names; save or install the model"),
+        ("decoder/config.json", "decoder has no config.json; save or install the model again"),
+        ("model_index.json", "is not a saved synthesiser: it has no model_index.json"),
+    ],
+)
+def test_what_a_model_of_ones_own_lacks_is_named(
+    ondes: Ondes, model: Path, song: Path, tmp_path: Path, lost: str, words: str
+) -> None:
+    folder = shutil.copytree(model, tmp_path / "mine")
+    gone = folder / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    run = ondes("synth", song, "-o", tmp_path / "out.wav", "--model", folder)
+    assert run.status == 2
+    assert words in run.err
+    assert len(run.err.strip().splitlines()) == 1
+
+
 def test_a_pipeline_that_plays_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     with pytest.raises(UserError, match="'StableDiffusionPipeline', which plays no scores; give a Synthesis"):

@@ -7,7 +7,13 @@ import pytest
 
 from ondes.errors import UserError
 from ondes.pipelines import bundled
-from ondes.pipelines.bundled import bundled_models, resolve, verify_checksums, write_checksums
+from ondes.pipelines.bundled import (
+    bundled_models,
+    resolve,
+    verify_checksums,
+    verify_saved,
+    write_checksums,
+)
 
 
 @pytest.fixture
@@ -94,3 +100,69 @@ def test_a_damaged_note_is_one_line(text: str, saved: Path) -> None:
     (saved / "checksums.json").write_text(text)
     with pytest.raises(UserError, match=r"checksums\.json is damaged"):
         verify_checksums(saved)
+
+
+@pytest.fixture
+def pipeline(saved: Path) -> Path:
+    """A saved pipeline of a network, a scheduler and a vocoder for onnxruntime, with settings that are lists."""
+    (saved / "denoiser" / "config.json").write_text("{}")
+    for part in ("scheduler", "melgan"):
+        (saved / part).mkdir()
+    for file in ("scheduler/scheduler_config.json", "melgan/config.json", "melgan/model.onnx"):
+        (saved / file).write_text("{}")
+    entries = {
+        "_class_name": "SomePipeline",
+        "denoiser": ["ondes.models.note_denoiser", "NoteDenoiser"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "melgan": ["ondes.models.mel_decoder", "OnnxMelDecoder"],
+        "notes_encoder": [None, None],
+        "feature_range": [-11.5, 4.0],
+        "default_ensembles": ["piano", "choir"],
+    }
+    (saved / "model_index.json").write_text(json.dumps(entries))
+    return saved
+
+
+def test_a_whole_pipeline_passes(pipeline: Path) -> None:
+    verify_saved(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ("denoiser", r"has no folder denoiser, which its model_index\.json names; save or install"),
+        ("scheduler", r"has no folder scheduler, which its model_index\.json names; save or install"),
+        ("denoiser/config.json", r"denoiser has no config\.json; save or install"),
+        (
+            "denoiser/model.safetensors",
+            r"denoiser has no weights \(\.safetensors or \.onnx\); save or install",
+        ),
+        ("scheduler/scheduler_config.json", r"scheduler has no scheduler_config\.json; save or install"),
+        ("melgan/model.onnx", r"melgan has no weights \(\.safetensors or \.onnx\); save or install"),
+    ],
+)
+def test_what_a_saved_pipeline_lacks_is_named(lost: str, words: str, pipeline: Path) -> None:
+    (pipeline / lost).rename(pipeline.parent / f"{pipeline.name}-lost")
+    with pytest.raises(UserError, match=words):
+        verify_saved(pipeline)
+
+
+def test_a_component_that_the_caller_brings_may_be_missing(pipeline: Path) -> None:
+    (pipeline / "scheduler").rename(pipeline.parent / f"{pipeline.name}-lost")
+    verify_saved(pipeline, given={"scheduler"})
+
+
+def test_a_network_alone_needs_its_weights(saved: Path) -> None:
+    folder = saved / "denoiser"
+    (folder / "config.json").write_text("{}")
+    verify_saved(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="denoiser has no weights"):
+        verify_saved(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[1]"])
+def test_a_damaged_index_is_one_line(text: str, pipeline: Path) -> None:
+    (pipeline / "model_index.json").write_text(text)
+    with pytest.raises(UserError, match=r"model_index\.json is damaged; save or install"):
+        verify_saved(pipeline)

@@ -51,18 +51,27 @@ CLASSES = {
 }
 """Modules and classes of the encoders in diffusers' deprecated pipeline."""
 
+OWN_CLASSES = (*(kind.__name__ for kind in KINDS.values()), "PortDiffusion")
+"""Classes of networks that our own pipeline saves."""
+
 DEPRECATED = "diffusers.pipelines.deprecated.spectrogram_diffusion"
 
 
 def is_spectrogram_folder(folder: Path) -> bool:
     """Whether a folder is in the published layout, perhaps not whole, and not one that our own pipeline saved."""
     if not (folder / INDEX).is_file():
-        return any((folder / part).is_dir() for part in (NOTES, DECODER))
+        return any((folder / part).is_dir() for part in (NOTES, DECODER)) and not _networks_are_ours(folder)
     index = read_json(folder / INDEX)
     if NOTES not in index:
         return all((folder / part / CONFIG).is_file() for part in (NOTES, DECODER))
     entry = index[NOTES]
     return isinstance(entry, list) and entry[-1:] == [CLASSES[NOTES][1]]
+
+
+def _networks_are_ours(folder: Path) -> bool:
+    """Whether our pipeline saved the networks of a folder, whose index alone says which tokens they read."""
+    files = [folder / part / CONFIG for part in KINDS if (folder / part / CONFIG).is_file()]
+    return any(read_json(file).get("_class_name") in OWN_CLASSES for file in files)
 
 
 def fetch_spectrogram_folder(hub_id: str) -> Path:

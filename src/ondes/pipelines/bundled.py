@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ CHECKSUMS = "checksums.json"
 
 WEIGHT_SUFFIXES = (".safetensors", ".onnx")
 """Files that hold weights."""
+
+INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
+"""Files that make a folder a saved pipeline, network or scheduler."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def resolve(name: str | Path, *, kind: str, config: str) -> Path | str:
     folder = Path(name)
     if folder.is_dir():
         if not (folder / config).is_file():
+            what = "audio model" if kind == "audio" else kind
             raise UserError(
-                f"{folder} is not a saved {kind}: it has no {config}; give the folder that was saved"
+                f"{folder} is not a saved {what}: it has no {config}; give the folder that was saved"
             )
         return folder
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
@@ -82,6 +86,66 @@ def write_checksums(folder: Path) -> None:
     files = sorted(file for suffix in WEIGHT_SUFFIXES for file in folder.rglob(f"*{suffix}"))
     sums = {str(file.relative_to(folder)): file_sha256(file) for file in files}
     (folder / CHECKSUMS).write_text(json.dumps(sums, indent=2) + "\n")
+
+
+def verify_saved(folder: Path, *, given: Collection[str] = ()) -> None:
+    """Look for all that a saved pipeline or network consists of, and compare weights with their checksums.
+
+    Libraries say in their own words what is missing, and not what to do.
+
+    Args:
+        folder: Where it was saved.
+        given: Components that the caller brings, which may be missing.
+
+    Raises:
+        UserError: With the first thing that is missing or damaged.
+    """
+    for name, made in _components(folder):
+        if name in given:
+            continue
+        if not (folder / name).is_dir():
+            raise UserError(
+                f"{folder} has no folder {name}, which its {INDEX} names; save or install the model again"
+            )
+        _verify_files(folder / name, made)
+    if (folder / NETWORK_CONFIG).is_file() and not (folder / INDEX).is_file():
+        _verify_files(folder, "")
+    verify_checksums(folder)
+
+
+def _components(folder: Path) -> Iterator[tuple[str, str]]:
+    """Names and classes of the parts of a saved pipeline; none of a network.
+
+    Raises:
+        UserError: If its index is damaged.
+    """
+    if not (folder / INDEX).is_file():
+        return
+    try:
+        entries = dict(json.loads((folder / INDEX).read_bytes()))
+    except (ValueError, TypeError):
+        raise UserError(f"{folder / INDEX} is damaged; save or install the model again") from None
+    for name, entry in entries.items():
+        # Settings may be lists, too: only a component names a library.
+        if isinstance(entry, list) and len(entry) == 2 and str(entry[0]).startswith(("diffusers", "ondes.")):
+            yield name, str(entry[1])
+
+
+def _verify_files(folder: Path, made: str) -> None:
+    """Look for the settings and the weights of one component.
+
+    Raises:
+        UserError: If either is missing.
+    """
+    wanted = SCHEDULER_CONFIG if made.endswith("Scheduler") else NETWORK_CONFIG
+    if any(folder.glob("*.onnx")):
+        return
+    if not (folder / wanted).is_file():
+        raise UserError(f"{folder} has no {wanted}; save or install the model again")
+    if wanted == NETWORK_CONFIG and not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{folder} has no weights ({' or '.join(WEIGHT_SUFFIXES)}); save or install the model again"
+        )
 
 
 def verify_checksums(folder: Path) -> None:

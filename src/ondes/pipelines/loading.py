@@ -24,7 +24,7 @@ from ondes.errors import UserError
 from ondes.models.bigvgan import BigVGAN
 from ondes.models.griffin_lim import GriffinLim
 from ondes.models.vocoder import Vocoder
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
+from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, verify_saved
 
 LONGEST_REASON = 300
 """Characters of a library's own words in our errors."""
@@ -42,16 +42,18 @@ def load_vocoder(name: str | Path) -> Any:
     if str(name) == "griffin-lim":
         return GriffinLim()
     place = resolve(name, kind="vocoder", config="config.json")
-    if isinstance(place, Path):
-        verify_checksums(place)
     config = read_config(place)
     if is_bigvgan(config):
+        if isinstance(place, Path):
+            verify_checksums(place)
         return read_bigvgan(place)
     made = config.get("_class_name", Vocoder.__name__)
     if made not in (Vocoder.__name__, BigVGAN.__name__):
         raise UserError(
             f"{name} is a {made}, which is no vocoder for this model; give a Vocoder, a BigVGAN or 'griffin-lim'"
         )
+    if isinstance(place, Path):
+        verify_saved(place)
     saved = BigVGAN if made == BigVGAN.__name__ else Vocoder
     try:
         with quiet_loading():
@@ -81,9 +83,9 @@ def load_with_vocoder(
     place = resolve(name, kind=kind, config="model_index.json")
     vocoder = settings.pop("vocoder", None)
     if isinstance(place, Path):
-        verify_checksums(place)
         if vocoder is None and not (place / "vocoder").is_dir():
             vocoder = "vocoder-small"
+        verify_saved(place, given={"vocoder", *settings} if vocoder is not None else settings)
     if isinstance(vocoder, str | Path):
         vocoder = load_vocoder(vocoder)
     if vocoder is not None:

@@ -16,7 +16,7 @@ from ondes.errors import UserError
 from ondes.models.msanii_unet import MsaniiUNet
 from ondes.models.msanii_vocoder import MsaniiVocoder
 from ondes.pipelines.audio_inputs import Sound, checked_length, take_sound
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names
+from ondes.pipelines.bundled import resolve, verify_names, verify_saved
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.msanii_job import MsaniiJob, Progress, features_of
 from ondes.pipelines.msanii_longer import half_window, longer, spans
@@ -101,7 +101,7 @@ class MsaniiPipeline(StoredPipeline):
         if isinstance(settings.get("vocoder"), str | Path):
             settings["vocoder"] = load_msanii_vocoder(settings["vocoder"])
         if isinstance(place, Path):
-            verify_checksums(place)
+            verify_saved(place, given=settings)
         loading = {"low_cpu_mem_usage": False, "use_safetensors": True}
         try:
             with quiet_loading():
@@ -390,8 +390,11 @@ def load_msanii_vocoder(name: str | Path) -> MsaniiVocoder | None:
     """
     if str(name) == "griffin-lim":
         return None
+    place = resolve(name, kind="vocoder", config=CONFIG)
+    if isinstance(place, Path):
+        verify_saved(place)
     try:
         with quiet_loading():
-            return MsaniiVocoder.from_pretrained(str(name), low_cpu_mem_usage=False, use_safetensors=True)
+            return MsaniiVocoder.from_pretrained(str(place), low_cpu_mem_usage=False, use_safetensors=True)
     except LOADING_ERRORS as error:
         raise UserError(f"{name} cannot be loaded as a vocoder of Msanii: {reason(error)}") from error

@@ -25,7 +25,7 @@ from ondes.errors import UserError
 from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.int8_linear import quantise_measured
 from ondes.models.mel_decoder import FramedGriffinLim, OnnxMelDecoder
-from ondes.pipelines.bundled import bundled_models, resolve, verify_checksums, verify_names
+from ondes.pipelines.bundled import bundled_models, resolve, verify_names, verify_saved
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
 from ondes.pipelines.segment_network import SegmentNetwork
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
@@ -145,10 +145,10 @@ def _load_own(
 ) -> Any:
     """A pipeline that `save_pretrained` wrote."""
     place = resolve(name, kind="synthesiser", config=INDEX)
-    if isinstance(place, Path):
-        verify_checksums(place)
     # diffusers takes no component of another class than the saved one: it is left out, and set afterwards.
     chosen = {} if vocoder is None else {"melgan": None}
+    if isinstance(place, Path):
+        verify_saved(place, given={*settings, *chosen})
     try:
         with quiet_loading():
             pipeline = load(
@@ -224,7 +224,7 @@ def load_mel_decoder(place: Any) -> Any:
             f"{place} is a {made}, which is no vocoder for log-mels of 16 kHz and 50 frames a second; give a "
             "FramedVocoder, an ONNX mel decoder or 'griffin-lim'"
         )
-    verify_checksums(folder)
+    verify_saved(folder)
     kind = FramedVocoder if made == FramedVocoder.__name__ else FramedGriffinLim
     try:
         with quiet_loading(), torch.no_grad():

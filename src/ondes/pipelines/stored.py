@@ -14,7 +14,7 @@ from torch import nn
 
 from ondes.checkpoints.spectrogram_folder import INDEX, read_json
 from ondes.errors import UserError
-from ondes.pipelines.bundled import resolve, verify_checksums, verify_names, write_checksums
+from ondes.pipelines.bundled import resolve, verify_names, verify_saved, write_checksums
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason, weights_hash
 
 CONFIG = "config.json"
@@ -56,10 +56,10 @@ class StoredPipeline(DiffusionPipeline):
         config, wanted = (CONFIG, network) if bare else (INDEX, cls)
         place = resolve(name, kind=kind, config=config)
         if isinstance(place, Path):
-            verify_checksums(place)
             made = read_json(place / config).get("_class_name")
             if made != wanted.__name__:
                 raise UserError(f"{name} holds a {made}, not a {wanted.__name__}; give another {kind}")
+            verify_saved(place, given=settings)
         chosen = {"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
         try:
             with quiet_loading():
