@@ -56,10 +56,11 @@ class ComposerPipeline(StoredPipeline):
         default_metre: Metre of new pieces.
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         default_keys: The same of keys, for those without chords; without, the network has no key in mind.
-        default_densities: The same of notes a quarter, for pieces of a number of notes.
+        default_densities: The same of notes a quarter; without spreads, for pieces of a number of notes alone.
+        default_spreads: The same of the spread of notes over bars (`plan_bars`); without, the network decides on bars.
         default_rhythms: The same of how much likelier onsets of a bar beside are, as a difference of logarithms.
-        loud_styles: The styles whose data say how loud notes are: asked for one, the network says it of new pieces;
-            else the rules of `ondes.representations.expression` do, as where a given score has one velocity.
+        loud_styles: Asked for one of these styles, the network says how loud new notes are; else the rules of
+            `ondes.representations.expression` do, as where a given score has one velocity.
         top_p: Draw from the likeliest classes that make up this much.
         key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
         home_key_bonus: The same of a key that the pipeline chose itself.
@@ -86,6 +87,7 @@ class ComposerPipeline(StoredPipeline):
         default_ensembles: Sequence[str] = (),
         default_keys: Sequence[str] = (),
         default_densities: Sequence[float] = (),
+        default_spreads: Sequence[float] = (),
         default_rhythms: Sequence[float] = (),
         loud_styles: Sequence[str] = (),
         top_p: float = 0.95,
@@ -111,6 +113,7 @@ class ComposerPipeline(StoredPipeline):
             default_ensembles=list(default_ensembles),
             default_keys=list(default_keys),
             default_densities=list(default_densities),
+            default_spreads=list(default_spreads),
             default_rhythms=list(default_rhythms),
             loud_styles=list(loud_styles),
             top_p=top_p,
@@ -237,9 +240,8 @@ class ComposerPipeline(StoredPipeline):
         """
         notes, bars = self._length(notes, bars)
         wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
-        setting = self._setting()
         pieces = [
-            extension(one, wishes, setting, notes=notes, bars=bars, seed=seed + item)
+            extension(one, wishes, self._setting(), notes=notes, bars=bars, seed=seed + item)
             for item, one in enumerate(scores_of(score))
         ]
         return as_given(score, self._carry_out(pieces, sampling, progress))
@@ -275,9 +277,8 @@ class ComposerPipeline(StoredPipeline):
             UserError: If there are no such bars or track, or a wish makes no sense.
         """
         wishes, sampling = self._choices(choices, without=("tempo", "metre"), fills=True)
-        setting = self._setting()
         pieces = [
-            infilling(one, wishes, setting, bars=bars, track=track, seed=seed + item)
+            infilling(one, wishes, self._setting(), bars=bars, track=track, seed=seed + item)
             for item, one in enumerate(scores_of(score))
         ]
         return as_given(score, self._carry_out(pieces, sampling, progress))
@@ -317,9 +318,8 @@ class ComposerPipeline(StoredPipeline):
         check_strength(strength)
         kept = parse_keep(keep)
         wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
-        setting = self._setting()
         pieces = [
-            variation(one, wishes, setting, strength=strength, keep=kept, seed=seed + item)
+            variation(one, wishes, self._setting(), strength=strength, keep=kept, seed=seed + item)
             for item, one in enumerate(scores_of(score))
         ]
         return as_given(score, self._carry_out(pieces, sampling, progress))
@@ -360,7 +360,7 @@ class ComposerPipeline(StoredPipeline):
     def _setting(self) -> Setting:
         sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
         spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
-        names = ("loud_styles", "ensembles", "keys", "densities", "rhythms")
+        names = ("loud_styles", "ensembles", "keys", "densities", "spreads", "rhythms")
         lists = {name: tuple(self.config[name if "_" in name else f"default_{name}"]) for name in names}
         metre, bpm = parse_metre(self.config["default_metre"]), float(self.config["default_bpm"])
         return Setting(spec, sizes, metre, bpm, alike=bool(self.config["likeness"]), **lists)

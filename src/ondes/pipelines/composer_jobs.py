@@ -15,6 +15,7 @@ from ondes.pipelines.composer_constraints import (
     rules_for,
     within_bars,
 )
+from ondes.pipelines.composer_doubles import no_doubles
 from ondes.pipelines.composer_likeness import prefer_rhythm, prefer_tokens
 from ondes.pipelines.composer_parts import use_every_part
 from ondes.pipelines.composer_pieces import Piece
@@ -70,9 +71,8 @@ def job_of(piece: Piece, problem: Problem, number: int, bonus: Bonus) -> Job:
     counted = problem.drawn if problem.counts is None else problem.counts
     after = (use_every_part(missing, counted),) if missing else ()
     words = ("compose", piece.seed, number)
-    return Job(
-        problem, piece.conditions, (within_bars(problem.bar_steps), *rules), tuple(before), after, words
-    )
+    rules = (within_bars(problem.bar_steps), *rules, no_doubles(problem.drawn))
+    return Job(problem, piece.conditions, rules, tuple(before), after, words)
 
 
 def _has_open_bars(problem: Problem) -> bool:

@@ -16,6 +16,7 @@ from ondes.pipelines.composer_editing import (
     edited,
 )
 from ondes.pipelines.composer_loudness import with_loudness
+from ondes.pipelines.composer_plans import plan_bars, write_plan
 from ondes.pipelines.composer_verbs import WindowSizes, write_on
 from ondes.pipelines.composer_windows import (
     Problem,
@@ -61,9 +62,12 @@ class Setting:
         ensembles: New pieces take one of these where none is asked for; anybody plays where there are none.
         loud_styles: Asked for one of these, the network says how loud new notes are; else rules do.
         keys: New pieces for which neither a key nor chords are asked take one of these.
-        densities: New pieces of so many notes, for which no density is asked, take one of these, in notes a quarter.
+        densities: New pieces for which no density is asked take one of these, in notes a quarter; where the network
+            decides in which bar a note is, those of a number of notes alone.
         alike: Whether bars that are filled in resemble those beside them.
         rhythms: New pieces take one of these as the likeness of the rhythm of neighbouring bars, see `prefer_rhythm`.
+        spreads: New pieces take one of these as that of the notes of their bars, see `plan_bars`; without, the network
+            decides in which bar a note is.
     """
 
     spec: NoteTokenSpec
@@ -76,6 +80,7 @@ class Setting:
     densities: tuple[float, ...] = ()
     alike: bool = False
     rhythms: tuple[float, ...] = ()
+    spreads: tuple[float, ...] = ()
 
 
 @dataclass
@@ -126,25 +131,29 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
     table = BarTable.constant(1, numerator=metre.numerator, denominator=metre.denominator, bpm=bpm)
     key_asked = wishes.key is not None
     wishes = replace(wishes, key=_home_key(wishes, setting, seed))
-    if notes is not None:
+    if notes is not None or setting.spreads:
         wishes = replace(wishes, density=_home_density(wishes, setting, seed))
     parts = wishes.ensemble
     by_rules = wishes.style not in setting.loud_styles
-    windows = write_on(
-        empty_sequence(table),
-        notes=notes,
-        end_bar=bars,
-        sizes=setting.sizes,
-        spec=setting.spec,
-        must_play=[(part.instrument, part.part_number) for part in parts or ()],
-        is_flat=by_rules,
-    )
+    must_play = [(part.instrument, part.part_number) for part in parts or ()]
+    counts = _bar_counts(wishes, setting, metre, notes=notes, bars=bars, seed=seed)
+    how: dict[str, Any] = {
+        "sizes": setting.sizes,
+        "spec": setting.spec,
+        "must_play": must_play,
+        "is_flat": by_rules,
+    }
+    if counts is None:
+        windows = write_on(empty_sequence(table), notes=notes, end_bar=bars, **how)
+    else:
+        windows = write_plan(table, counts, **how)
 
     def finish(music: NoteSequence) -> symusic.core.ScoreTick:
         return _written(with_loudness(music, seed=seed) if by_rules else music, wishes, bars)
 
     conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
+    expected = expected if counts is None else int(counts.sum())
     rhythm = (
         setting.rhythms[drawing(seed, "rhythm").integers(len(setting.rhythms))] if setting.rhythms else 0.0
     )
@@ -171,6 +180,23 @@ def _home_density(wishes: Wishes, setting: Setting, seed: int) -> float | None:
     if wishes.density is not None or not setting.densities:
         return wishes.density
     return setting.densities[drawing(seed, "density").integers(len(setting.densities))]
+
+
+def _bar_counts(
+    wishes: Wishes, setting: Setting, metre: Metre, *, notes: int | None, bars: int | None, seed: int
+) -> Int64[np.ndarray, " bars"] | None:
+    """How many notes each bar of a new piece has; None where the network decides."""
+    if wishes.density is None or not setting.spreads:
+        return None
+    generator = drawing(seed, "bars")
+    return plan_bars(
+        notes=notes,
+        bars=bars,
+        density=wishes.density,
+        spread=generator.choice(setting.spreads).item(),
+        bar_quarters=metre.bar_quarters,
+        generator=generator,
+    )
 
 
 def with_wishes(conditions: NoteConditions, wishes: Wishes) -> NoteConditions:

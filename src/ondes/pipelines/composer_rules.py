@@ -37,10 +37,12 @@ class Rule:
         allowed: From tokens, which values each of its fields may have, given the other fields; what stands in the
             field itself does not matter.
         redrawn: The field that is drawn again where the rule is broken.
+        beside: Other fields of the note that are drawn again with it.
     """
 
     allowed: Callable[[Tokens], Allowed]
     redrawn: int
+    beside: tuple[int, ...] = ()
 
 
 def constraint_of(
@@ -87,8 +89,10 @@ def broken(
         value = tokens[..., field]
         known = value < both.shape[-1]
         fits = both.gather(-1, value.clamp(max=both.shape[-1] - 1)[..., None])[..., 0]
-        again[..., field] = known & ~fits & free[..., field]
-        if again.any():
+        wrong = known & ~fits & free[..., field]
+        if wrong.any():
+            for one in (field, *rule.beside):
+                again[..., one] = wrong & free[..., one]
             return again
         earlier |= {name: _narrowed(earlier.get(name), mask) for name, mask in allowed.items()}
     return again

@@ -82,7 +82,7 @@ def write_on(
         if stalls >= FULL_BAR_STALLS and len(music):
             problem.tokens[problem.drawn.argmax(), BAR] = 1
         counts = problem.drawn & (np.cumsum(problem.drawn) <= missing)
-        absent = _still_missing(music, must_play)
+        absent = still_missing(music, must_play)
         problem = replace(problem, is_flat=is_flat, must_play=absent, counts=counts)
         new = _fresh(music, suffix_notes(problem, (yield problem), music, spec))
         if end_bar is not None:
@@ -96,22 +96,29 @@ def write_on(
         if over:
             break
         stalls = 0 if len(new) else stalls + 1
-    if absent := _still_missing(music, must_play):
-        # A note that a part got may have been there already, or come to lie behind the end.
-        music = yield from _hand_over(music, absent, sizes=sizes, spec=spec, is_flat=is_flat)
-    return music
+    return (yield from hand_over(music, must_play, sizes=sizes, spec=spec, is_flat=is_flat))
 
 
-def _hand_over(
+def hand_over(
     music: NoteSequence,
-    absent: Sequence[tuple[int, int]],
+    must_play: Sequence[tuple[int, int]],
     *,
     sizes: WindowSizes,
     spec: NoteTokenSpec,
     is_flat: bool,
 ) -> Windows:
-    """Parts without a note get one each from those with most, with another pitch; where none can give, one doubles."""
-    for instrument, number in absent:
+    """Parts without a note get one each from those with most, with another pitch; where none can give, one doubles.
+
+    A note that a part got may have been there already, or come to lie behind the end.
+
+    Args:
+        music: All notes, sorted.
+        must_play: Instruments and part numbers that have to have a note.
+        sizes: Of the windows.
+        spec: Fields of the tokens.
+        is_flat: See `Problem`.
+    """
+    for instrument, number in still_missing(music, must_play):
         owner = music.instrument * PARTS + music.part_number
         owners, counts = np.unique(owner, return_counts=True)
         own = np.flatnonzero(owner == owners[counts.argmax()])
@@ -130,16 +137,21 @@ def _hand_over(
 
 def _fresh(music: NoteSequence, new: NoteSequence) -> NoteSequence:
     """New notes that are not before the last one that was there, each once."""
+    if len(music):
+        last = (music.bar.item(-1), music.position.item(-1))
+        new = new.select((new.bar > last[0]) | ((new.bar == last[0]) & (new.position >= last[1])))
+    return without_doubles(music, new)
+
+
+def without_doubles(music: NoteSequence, new: NoteSequence) -> NoteSequence:
+    """New notes each once, without those that are there already."""
     keys = [_order_keys(part) for part in (music, new)]
     same_place = np.unique(keys[1], axis=0, return_index=True)[1]
     once = np.zeros(len(new), np.bool_)
     once[same_place] = True
     if len(music):
-        last = (music.bar.item(-1), music.position.item(-1))
-        later = (new.bar > last[0]) | ((new.bar == last[0]) & (new.position >= last[1]))
-        recent = {tuple(row) for row in keys[0][music.bar == last[0]].tolist()}
-        repeats = np.array([tuple(row) in recent for row in keys[1].tolist()], np.bool_)
-        once &= later & ~repeats
+        there = {tuple(row) for row in keys[0][np.isin(music.bar, new.bar)].tolist()}
+        once &= ~np.array([tuple(row) in there for row in keys[1].tolist()], np.bool_)
     return new.select(once)
 
 
@@ -148,8 +160,8 @@ def _order_keys(notes: NoteSequence) -> Int64[np.ndarray, "notes 5"]:
     return np.stack(columns, axis=1)
 
 
-def _still_missing(music: NoteSequence, parts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Those parts that have no note yet."""
+def still_missing(music: NoteSequence, parts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Those instruments and part numbers that have no note yet."""
     playing = set(zip(music.instrument.tolist(), music.part_number.tolist(), strict=True))
     return tuple(part for part in parts if part not in playing)
 
