@@ -114,22 +114,53 @@ class Sidecar:
             ) from error
 
 
-def is_sidecar(path: Path) -> bool:
-    """Whether this file can be read as a sidecar, and so may be replaced by a newer one."""
-    try:
-        Sidecar.read(path)
-    except UserError:
-        return False
-    return True
+def record_beside(output: Path) -> Path:
+    """Where the record of a file goes: `song.json`, or `song.wav.json` where that is the record of another file.
+
+    Raises:
+        UserError: If a file is there that is no record.
+    """
+    plain = output.with_suffix(".json")
+    if is_record(plain) and output.name not in _recorded_files(plain):
+        return replaceable(output.with_name(f"{output.name}.json"))
+    return replaceable(plain)
+
+
+def replaceable(path: Path, *, option: str = "-o") -> Path:
+    """Refuse to overwrite a JSON file that is somebody's own.
+
+    Args:
+        path: Where a record is to be written.
+        option: Of the command line, that says where.
+
+    Raises:
+        UserError: If the file exists and is no record.
+    """
+    if path.exists() and not is_record(path):
+        raise UserError(f"{path} exists and is no record of ondes; pass --no-sidecar or another {option}")
+    return path
 
 
 def is_record(path: Path) -> bool:
-    """Whether this file is a record of ondes of any kind, of a composition as well."""
+    """Whether this file is a record of ondes of any kind: a rendering, edited audio, a composition."""
+    return any(str(key).startswith("ondes_") for key in _json_object(path))
+
+
+def _recorded_files(path: Path) -> set[str]:
+    """Names of the files that a record of any kind says were written; none if it is damaged."""
+    data = _json_object(path)
+    one, many = data.get("output"), data.get("outputs")
+    files = {str(one.get("file"))} if isinstance(one, dict) else set()
+    return files | ({str(name) for name in many} if isinstance(many, dict) else set())
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing if it is none, or no object."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and any(str(key).startswith("ondes_") for key in data)
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def write_marked(record: Any, path: Path, *, mark: str, version: int) -> None:
@@ -147,12 +178,8 @@ def write_marked(record: Any, path: Path, *, mark: str, version: int) -> None:
 
 
 def is_marked(path: Path, mark: str) -> bool:
-    """Whether a file is a record of this kind, and so may be replaced by a newer one."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and mark in data
+    """Whether a file is a record of this kind."""
+    return mark in _json_object(path)
 
 
 def read_marked(path: Path, *, mark: str, version: int, what: str) -> dict[str, Any]:

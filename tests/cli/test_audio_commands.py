@@ -198,6 +198,24 @@ def test_several_files_and_seeds_go_into_a_folder(ondes: Ondes, hum: HumPipeline
     assert ondes("replay", "out/other-02.json", "-o", "again.flac").status == 0
 
 
+def test_records_of_other_files_stay(ondes: Ondes, hum: HumPipeline, takes: Path) -> None:
+    Path("c.json").write_text('{"ondes_composition": 1, "outputs": {"c.mid": "0"}}')
+    for _ in range(2):
+        assert ondes("vary", "take.wav", "-o", "c.wav").status == 0
+    assert Path("c.json").read_text() == '{"ondes_composition": 1, "outputs": {"c.mid": "0"}}'
+    assert _listed(takes) == ["c.json", "c.wav", "c.wav.json", "other.flac", "take.wav"]
+    assert ondes("replay", "c.wav.json", "-o", "again.wav").status == 0
+    assert Path("again.wav").read_bytes() == Path("c.wav").read_bytes()
+
+
+def test_sounds_of_one_name_in_two_formats_have_a_record_each(
+    ondes: Ondes, hum: HumPipeline, takes: Path
+) -> None:
+    soundfile.write("take.flac", np.zeros(RATE_HZ), RATE_HZ)
+    assert ondes("vary", "take.wav", "take.flac", "-o", "out").status == 0
+    assert _listed(takes / "out") == ["take.flac", "take.flac.json", "take.wav", "take.wav.json"]
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [

@@ -144,7 +144,7 @@ def test_wrong_lengths_and_contradictions_are_refused(
         ("generate -o new.xyz", "unknown suffix '.xyz'"),
         ("generate -o nowhere/new.wav", "nowhere does not exist"),
         ("generate -o folder", "suffix"),
-        ("generate -o mine.wav", "mine.json exists and is no record of audio"),
+        ("generate -o mine.wav", "mine.json exists and is no record of ondes"),
         ("generate --duration 60:00:00 -o new.wav", "a WAV file ends at 4 GiB"),
         ("vary take.wav -o new.wav --config none.yaml", "none.yaml cannot be read"),
     ],

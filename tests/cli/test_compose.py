@@ -239,8 +239,25 @@ def test_somebodys_own_json_is_not_overwritten(ondes: Ondes, composer: ScaleComp
     (tmp_path / "piece.json").write_text('{"mine": true}')
     run = ondes("compose", "-o", tmp_path / "piece.mid")
     assert run.status == 2
-    assert "is not a composition of ondes" in run.err
+    assert "is no record of ondes; pass --no-sidecar or another -o" in run.err
     assert ondes("compose", "-o", tmp_path / "piece.mid", "--no-sidecar").status == 0
+    (tmp_path / "new.wav.json").write_text('{"mine": true}')
+    run = ondes("compose", "-o", tmp_path / "new.mid", "--audio", tmp_path / "new.wav")
+    assert run.status == 2
+    assert "new.wav.json exists and is no record of ondes; pass --no-sidecar or another --audio" in run.err
+    assert not (tmp_path / "new.mid").exists()
+
+
+def test_the_record_of_a_sound_stays_when_a_score_of_its_name_is_composed(
+    ondes: Ondes, composer: ScaleComposer, tmp_path: Path
+) -> None:
+    (tmp_path / "piece.json").write_text('{"ondes_audio": 1, "output": {"file": "piece.wav"}}')
+    for _ in range(2):
+        assert ondes("compose", "-o", tmp_path / "piece.mid").status == 0
+    names = ["piece.json", "piece.mid", "piece.mid.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert "ondes_audio" in (tmp_path / "piece.json").read_text()
+    assert ondes("replay", tmp_path / "piece.mid.json").status == 0
 
 
 @pytest.mark.parametrize(

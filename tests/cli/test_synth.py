@@ -139,7 +139,7 @@ def odd_files(sines: SinePipeline, song: Path, monkeypatch: pytest.MonkeyPatch) 
         (["song.mid", "-o", "a.xyz"], "unknown suffix '.xyz'"),
         (["song.mid", "-o", "nowhere/a.wav"], "nowhere does not exist"),
         (["song.mid", "-o", "."], "suffix"),
-        (["song.mid", "-o", "mine.wav"], "mine.json exists and is not a sidecar"),
+        (["song.mid", "-o", "mine.wav"], "mine.json exists and is no record of ondes"),
         (["song.mid", "-o", "a.wav", "--stems"], "pass -o a/"),
         (["song.mid", "-o", "text.mid", "--stems"], "text.mid is a file"),
         (["silent.mid", "-o", "out", "--stems"], "has no notes"),

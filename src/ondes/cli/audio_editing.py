@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +12,7 @@ from ondes.cli import rendering
 from ondes.cli.console import complain, playing, say, waiting
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
-from ondes.sidecar import Output, Source, portable_name
+from ondes.sidecar import Output, Source, portable_name, record_beside, replaceable
 from ondes.tasks.audio_orders import (
     Engine,
     Order,
@@ -22,7 +23,6 @@ from ondes.tasks.audio_orders import (
     look_at,
     together,
 )
-from ondes.tasks.audio_record import is_audio_record
 from ondes.tasks.audio_writing import staged, write_blocks
 from ondes.tasks.performing import score_source
 
@@ -107,7 +107,8 @@ def carry_out(orders: Sequence[Order], folder: Path, engine: Engine, *, sidecar:
         UserError: If anything that was asked for cannot be done.
     """
     for order in orders:
-        _check_place(order, folder, several=len(orders) > 1, sidecar=sidecar)
+        _check_place(order, folder, several=len(orders) > 1)
+    records = _records(orders, folder) if sidecar else {}
     pipeline = load_audio(engine)
     with together(orders), staged(folder) if len(orders) > 1 else nullcontext(folder) as place:
         for order in orders:
@@ -116,22 +117,32 @@ def carry_out(orders: Sequence[Order], folder: Path, engine: Engine, *, sidecar:
                 inputs = [Source(portable_name(sound.path, folder), sound.sha256) for sound in order.sounds]
                 score = None if order.score is None else score_source(order.score, folder)
                 record = describe(order, inputs, made, folder, engine, pipeline, score=score)
-                record.write(_beside(place / order.name))
+                record.write(place / records[order.name])
 
 
-def _beside(path: Path) -> Path:
-    return path.with_suffix(".json")
+def _records(orders: Sequence[Order], folder: Path) -> dict[str, str]:
+    """Name of the record of each file, by the file's.
+
+    Raises:
+        UserError: If it would replace somebody's own file.
+    """
+    found = {order.name: record_beside(folder / order.name).name for order in orders}
+    stems = Counter(name.lower() for name in found.values())
+    return {
+        name: replaceable(folder / f"{name}.json").name if stems[record.lower()] > 1 else record
+        for name, record in found.items()
+    }
 
 
-def _check_place(order: Order, folder: Path, *, several: bool, sidecar: bool) -> None:
-    """Refuse what cannot be written, or would replace an input or somebody's own file; say what is not exact.
+def _check_place(order: Order, folder: Path, *, several: bool) -> None:
+    """Refuse what cannot be written, or would replace an input; say what is not exact.
 
     Raises:
         UserError: If so.
     """
     from ondes.audio import check_output  # noqa: PLC0415
 
-    path, beside = folder / order.name, _beside(folder / order.name)
+    path = folder / order.name
     if not several:
         kind = (
             {"sample_rate_hz": order.sounds[0].sample_rate_hz, "channels": order.sounds[0].channels}
@@ -140,8 +151,6 @@ def _check_place(order: Order, folder: Path, *, several: bool, sidecar: bool) ->
         )
         check_output(path, encoding=order.encoding, duration_s=order.choices.get("duration_s", 0.0), **kind)
     check_inputs_stay(path, order.sounds)
-    if sidecar and beside.exists() and not is_audio_record(beside):
-        raise UserError(f"{beside} exists and is no record of audio; pass --no-sidecar or another -o")
     if order.verb in KEEPING and order.encoding != order.sounds[0].encoding:
         complain(
             f"{order.name} cannot hold the samples of {order.sounds[0].path.name} exactly, "

@@ -11,7 +11,7 @@ from ondes.cli import rendering
 from ondes.cli.console import clock, complain, counting_notes, say, waiting
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
-from ondes.sidecar import Settings
+from ondes.sidecar import Settings, record_beside, replaceable
 from ondes.tasks import performing
 from ondes.tasks.audio_writing import staged
 from ondes.tasks.composing import (
@@ -23,7 +23,6 @@ from ondes.tasks.composing import (
     output_names,
     write_scores,
 )
-from ondes.tasks.composition import is_composition
 
 if TYPE_CHECKING:
     import symusic.core
@@ -63,8 +62,11 @@ def carry_out(
     """
     names = output_names(output, order.count)
     folder = output if order.count > 1 else output.parent
-    beside = folder / f"{output.stem if order.count == 1 else 'composition'}.json" if sidecar else None
-    check_places(output, order.count, beside, audio)
+    check_places(output, order.count, audio)
+    beside = score_record(output, order.count, "composition") if sidecar else None
+    if sidecar and audio is not None:
+        for played in _audio_files(names, audio, order.count):
+            replaceable(_audio_record(played), option="--audio")
     check_wishes(order)
     given = open_score(order.score)
     pipeline = load_composer(model, threads)
@@ -76,11 +78,20 @@ def carry_out(
         _play([folder / name for name in names], audio, synthesiser, order, threads, sidecar=sidecar)
 
 
-def check_places(output: Path, count: int, sidecar: Path | None, audio: Path | None) -> None:
+def score_record(output: Path, count: int, folder_record: str) -> Path:
+    """Where the record of scores goes: beside a single one, or under this name in the folder of several.
+
+    Raises:
+        UserError: If a file is there that is no record.
+    """
+    return record_beside(output) if count == 1 else replaceable(output / f"{folder_record}.json")
+
+
+def check_places(output: Path, count: int, audio: Path | None) -> None:
     """Refuse what cannot be written.
 
     Raises:
-        UserError: If an output has the wrong suffix or place, or would replace somebody's own file.
+        UserError: If an output has the wrong suffix or place.
     """
     from ondes.audio import FORMATS, check_output  # noqa: PLC0415
 
@@ -92,10 +103,6 @@ def check_places(output: Path, count: int, sidecar: Path | None, audio: Path | N
         raise UserError(f"{output} has no MIDI suffix; name it {output.stem or output}.mid")
     elif output.is_dir():
         raise UserError(f"{output} is a folder; give the name of a file, or -n above 1")
-    if sidecar is not None and sidecar.exists() and not is_composition(sidecar):
-        raise UserError(
-            f"{sidecar} exists and is not a composition of ondes; pass --no-sidecar or another -o"
-        )
     if audio is not None and count == 1:
         check_output(audio)
 
@@ -143,8 +150,9 @@ def _play(
     """Play scores into one file, or into a folder."""
     pipeline = rendering.load_pipeline(synthesiser, threads)
     settings = Settings(order.choices["seed"], None, None, None, threads)
-    for score in scores:
-        path = audio if order.count == 1 else audio / f"{score.stem}.wav"
+    for score, path in zip(
+        scores, _audio_files([one.name for one in scores], audio, order.count), strict=True
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         made = rendering.play_to_file(pipeline, rendering.open_notes(score), settings, path, label=path.name)
         if sidecar:
@@ -155,4 +163,14 @@ def _play(
                 model=synthesiser,
                 settings=settings,
                 output=made,
-            ).write(rendering.check_sidecar(path.with_name(f"{path.name}.json")))
+            ).write(_audio_record(path))
+
+
+def _audio_files(names: list[str], audio: Path, count: int) -> list[Path]:
+    """Where the sound of each score goes: into one file, or into a folder."""
+    return [audio] if count == 1 else [audio / f"{Path(name).stem}.wav" for name in names]
+
+
+def _audio_record(path: Path) -> Path:
+    """Where the record of a played score goes; `piece.json` is the composition's."""
+    return path.with_name(f"{path.name}.json")

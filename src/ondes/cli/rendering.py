@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ondes.cli.console import clock, complain, playing, say, waiting
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
-from ondes.sidecar import Output, Settings, is_record, is_sidecar
+from ondes.sidecar import Output, Settings
 from ondes.tasks.audio_writing import MIX_FILE, write_blocks, write_stems
 from ondes.tasks.performing import choices
 
@@ -117,25 +117,3 @@ def stale_stems(folder: Path, output: Output) -> list[str]:
     """Numbered audio files in a folder that are no part of its newest mix."""
     found = (file.name for file in folder.glob("[0-9][0-9]*-*.wav"))
     return sorted(name for name in found if name not in output.stems)
-
-
-def sidecar_beside(output: Path) -> Path:
-    """Where the sidecar of an audio file goes: `song.json`, or `song.wav.json` where that is the record of `song.mid`.
-
-    Raises:
-        UserError: If a file that is no sidecar is there.
-    """
-    plain = output.with_suffix(".json")
-    taken = plain.exists() and is_record(plain) and not is_sidecar(plain)
-    return check_sidecar(output.with_name(f"{output.name}.json") if taken else plain)
-
-
-def check_sidecar(path: Path) -> Path:
-    """Refuse to overwrite a JSON file that is somebody's own.
-
-    Raises:
-        UserError: If the file exists and is no sidecar.
-    """
-    if path.exists() and not is_sidecar(path):
-        raise UserError(f"{path} exists and is not a sidecar of ondes; pass --no-sidecar or another -o")
-    return path

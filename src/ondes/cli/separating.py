@@ -9,9 +9,9 @@ from ondes.cli import composing, rendering
 from ondes.cli.console import clock, complain, counting_notes, say, waiting
 from ondes.cli.threads import use_threads
 from ondes.errors import UserError
-from ondes.sidecar import Settings
+from ondes.sidecar import Settings, replaceable
 from ondes.tasks import performing
-from ondes.tasks.audio_writing import staged
+from ondes.tasks.audio_writing import MIX_FILE, staged
 from ondes.tasks.composing import Order, output_names, write_scores
 from ondes.tasks.separating import check_wishes, describe, separated, shares, silent_parts
 from ondes.tasks.threads import SYMBOLIC
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ondes.pipelines.separation_opening import AnySeparator
 
 DEFAULT_SYNTHESISER = performing.DEFAULT_MODEL
+STEMS_RECORD = Path(MIX_FILE).with_suffix(".json").name
 
 
 def load_separator(model: str, threads: int | None) -> AnySeparator:
@@ -57,8 +58,11 @@ def carry_out(
     assert order.score is not None
     names = output_names(output, order.count)
     folder = output if order.count > 1 else output.parent
-    beside = folder / f"{output.stem if order.count == 1 else 'separation'}.json" if sidecar else None
-    _check_places(output, order, beside, report, audio)
+    _check_places(output, order, report, audio)
+    beside = composing.score_record(output, order.count, "separation") if sidecar else None
+    if sidecar and audio is not None:
+        for place in _stem_folders(names, audio, order.count):
+            replaceable(place / STEMS_RECORD, option="--audio")
     check_wishes(order)
     score = composing.open_score(order.score)
     pipeline = load_separator(model, threads)
@@ -83,17 +87,15 @@ def carry_out(
         _play([folder / name for name in names], audio, synthesiser, order, threads, sidecar=sidecar)
 
 
-def _check_places(
-    output: Path, order: Order, sidecar: Path | None, report: Path | None, audio: Path | None
-) -> None:
+def _check_places(output: Path, order: Order, report: Path | None, audio: Path | None) -> None:
     """Refuse what cannot be written.
 
     Raises:
-        UserError: If an output has the wrong suffix or place, or would replace the score or somebody's own file.
+        UserError: If an output has the wrong suffix or place, or would replace the score.
     """
     from ondes.audio import FORMATS  # noqa: PLC0415
 
-    composing.check_places(output, order.count, sidecar, None)
+    composing.check_places(output, order.count, None)
     if order.score is not None and output.exists() and order.score.exists() and output.samefile(order.score):
         raise UserError(f"{output} is the score itself; pass another -o")
     if report is not None and (report.suffix.lower() not in (".html", ".htm") or report.is_dir()):
@@ -133,14 +135,13 @@ def _play(
     """Play each alternative into a folder of stems: the one named, or one inside it."""
     pipeline = rendering.load_pipeline(synthesiser, threads)
     settings = Settings(order.choices["seed"], None, None, None, threads, stems=True)
-    for score in scores:
-        folder = audio if order.count == 1 else audio / score.stem
-        beside = rendering.check_sidecar(folder / "mix.json") if sidecar else None
+    folders = _stem_folders([score.name for score in scores], audio, order.count)
+    for score, folder in zip(scores, folders, strict=True):
         with staged(folder) as staging:
             made = rendering.play_to_stems(
                 pipeline, rendering.open_notes(score), settings, staging, label=score.name
             )
-            if beside is not None:
+            if sidecar:
                 performing.describe(
                     folder,
                     pipeline=pipeline,
@@ -148,4 +149,9 @@ def _play(
                     model=synthesiser,
                     settings=settings,
                     output=made,
-                ).write(staging / beside.name)
+                ).write(staging / STEMS_RECORD)
+
+
+def _stem_folders(names: list[str], audio: Path, count: int) -> list[Path]:
+    """Where the stems of each alternative go: into the folder named, or into one inside it."""
+    return [audio] if count == 1 else [audio / Path(name).stem for name in names]

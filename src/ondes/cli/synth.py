@@ -12,7 +12,7 @@ from ondes.cli import rendering, streaming
 from ondes.cli.console import complain
 from ondes.cli.yaml_options import ConfigOption
 from ondes.errors import UserError
-from ondes.sidecar import Settings
+from ondes.sidecar import Settings, record_beside, replaceable
 from ondes.tasks import audio_writing, performing
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _file(score: Path, output: Path, model: str, settings: Settings, *, sidecar:
     from ondes.audio import check_output  # noqa: PLC0415
 
     check_output(output)
-    beside = rendering.sidecar_beside(output) if sidecar else None
+    beside = record_beside(output) if sidecar else None
     notes = rendering.open_notes(score)
     check_output(output, duration_s=notes.duration_s)
     source = performing.score_source(score, output.parent)
@@ -238,7 +238,7 @@ def _stems(score: Path, folder: Path, model: str, settings: Settings, *, sidecar
     rendering.check_stem_folder(folder)
     beside = folder / Path(audio_writing.MIX_FILE).with_suffix(".json")
     if sidecar:
-        rendering.check_sidecar(beside)
+        replaceable(beside)
     notes = rendering.open_notes(score)
     if not len(notes):
         raise UserError(f"{score} has no notes, so there are no parts to write; leave out --stems")

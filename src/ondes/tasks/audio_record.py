@@ -76,5 +76,5 @@ class AudioRecord:
 
 
 def is_audio_record(path: Path) -> bool:
-    """Whether a file is the record of audio, and so may be replaced by a newer one."""
+    """Whether a file is the record of audio."""
     return is_marked(path, MARK)

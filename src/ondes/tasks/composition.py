@@ -63,5 +63,5 @@ class Composition:
 
 
 def is_composition(path: Path) -> bool:
-    """Whether a file can be read as a composition, and so may be replaced by a newer one."""
+    """Whether a file can be read as a composition."""
     return is_marked(path, MARK)
