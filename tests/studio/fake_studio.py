@@ -28,6 +28,9 @@ class FakeStudio(Studio):
         hold: Whether jobs stay queued until `run` and `finish` are called.
         queue_limit: Jobs that may wait.
         upload_bytes: Largest upload.
+
+    Attributes:
+        told: Each job that is watched as a client was told of it last.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class FakeStudio(Studio):
         self.keys: dict[tuple[str, str], str] = {}
         self.stored: dict[str, tuple[File, Path]] = {}
         self.blocks: dict[str, list[bytes]] = {}
+        self.told: dict[str, Job] = {}
         self.lock = threading.Lock()
 
     def start(self) -> None:
@@ -155,6 +159,7 @@ class FakeStudio(Studio):
             job = self.job(job_id)
             if job is not seen:
                 yield job
+                self.told[job_id] = job
             if job.is_final:
                 return
             seen = job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium")
 RATE_HZ = 44_100
-PATIENCE_MS = 120_000
+PATIENCE_MS = 300_000
 """Longest wait for anything: models are opened meanwhile, on machines that do other things, too."""
 GLIMPSE_MS = 2_000
-"""Wait for something that is there or will not be: long enough for a click to land."""
+"""First wait for something that is there or will not be: long enough for a click to land, where little else is done."""
 
 TITLES = {
     "compose": "Compose",
@@ -64,6 +66,14 @@ def duet(path: Path) -> Path:
     return path
 
 
+def sooner_or_later(place: Locator) -> Any:
+    """What a place shall show: scripts of the page write there after the click that a test made has come back."""
+    from playwright.sync_api import expect  # noqa: PLC0415
+
+    expect.set_options(timeout=PATIENCE_MS)
+    return expect(place)
+
+
 @dataclass
 class Visit:
     """One person's browser tab.
@@ -73,8 +83,8 @@ class Visit:
         url: Of the studio.
         outside: Requests that left this machine.
         errors: What the browser complained about.
-        foreseen: Parts of complaints that the test is about. A complaint may come at any time until the tab is closed, so
-            that it is only then known which were not foreseen.
+        foreseen: Parts of complaints that the test is about. A complaint may come at any time until the tab is closed,
+            so that it is only then known which were not foreseen.
     """
 
     page: Page
@@ -114,28 +124,53 @@ class Visit:
         """The body of a tab, brought to the front."""
         from playwright.sync_api import TimeoutError as Missed  # noqa: PLC0415
 
-        title = self.page.get_by_role("tab", name=TITLES[tab], exact=True)
-        more = self.page.locator(".overflow-menu > button")
-        # The page moves tabs into the menu and back while it is laid out, so that what was visible when it was asked
-        # for may be gone when it is clicked: then whichever of the two places has the tab by now.
-        deadline = time.monotonic() + PATIENCE_MS / 1000
-        while True:
-            title.or_(more).filter(visible=True).first.wait_for()
+        deadline_s = time.monotonic() + PATIENCE_MS / 1000
+        for attempt in itertools.count(1):
             try:
-                if title.is_visible():
-                    title.click(timeout=GLIMPSE_MS)
-                else:
-                    more.click(timeout=GLIMPSE_MS)
-                    self.page.locator(".overflow-dropdown button", has_text=TITLES[tab]).click(
-                        timeout=GLIMPSE_MS
-                    )
+                self._bring_forward(tab, attempt * GLIMPSE_MS)
                 break
             except Missed:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline_s:
                     raise
-        self.page.wait_for_selector(f"#{tab}-run")
         self.page.wait_for_selector(f"#{tab}-body ondes-job")
         return self.page.locator(f"#{tab}-body")
+
+    def _bring_forward(self, tab: str, glimpse_ms: float) -> None:
+        """Click the title of a tab, or its entry in the menu of those for which there is no room.
+
+        The page moves tabs into the menu and back while it is laid out: what was visible when it was asked for may be
+        gone when it is clicked, and then the next attempt finds it in the other place.
+        """
+        title = self.page.get_by_role("tab", name=TITLES[tab], exact=True)
+        more = self.page.locator(".overflow-menu > button")
+        entry = self.page.locator(".overflow-dropdown button", has_text=TITLES[tab])
+        title.or_(more).filter(visible=True).first.wait_for()
+        if title.is_visible():
+            title.click(timeout=glimpse_ms)
+        else:
+            if not entry.is_visible():  # an earlier attempt may have left the menu open
+                more.click(timeout=glimpse_ms)
+            entry.click(timeout=glimpse_ms)
+        self.page.wait_for_selector(f"#{tab}-run", timeout=glimpse_ms)
+
+    def ask(self, path: str) -> httpx.Response:
+        """What the studio answers to a program."""
+        return httpx.get(self.url + path, timeout=PATIENCE_MS / 1000)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """A job as the API tells of it."""
+        return self.ask(f"/v1/jobs/{job_id}").json()
+
+    def becomes(self, script: str, wanted: object) -> None:
+        """Wait until a script gives a value.
+
+        Raises:
+            AssertionError: If it does not in all our patience; says what it gave instead.
+        """
+        deadline_s = time.monotonic() + PATIENCE_MS / 1000
+        while (found := self.page.evaluate(script)) != wanted and time.monotonic() < deadline_s:
+            self.page.wait_for_timeout(20)
+        assert found == wanted, script
 
     def box(self, tab: str, name: str) -> Locator:
         """Where something is typed for an option."""
@@ -186,7 +221,14 @@ class Visit:
         """Press Play on a result, let it sound for a moment, and say what was heard."""
         player = f"#{tab}-body .o-result ondes-player"
         self.page.locator(f"{player} .o-play").first.click()
-        self.page.wait_for_function(f"document.querySelector('{player}').mixer.nowS > 0.05")
+        # By the clock of the sound card and not by the position, which is 0 again when all has been played.
+        self.page.wait_for_function(
+            """(player) => {
+                const { context, startedAt } = document.querySelector(player).mixer;
+                return startedAt !== undefined && context.currentTime > startedAt + 0.05;
+            }""",
+            arg=player,
+        )
         return self.page.evaluate(
             """(player) => {
                 const { mixer } = document.querySelector(player);

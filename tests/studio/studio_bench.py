@@ -25,8 +25,13 @@ from ondes.tasks.shelf import ModelShelf
 from ondes.tasks.task import Made, Outcome, Reference, Source, Task
 
 RATE_HZ = 8000
+PATIENCE_S = 300.0
+"""Longest wait for anything, on a machine that does much else."""
 
-READERS = Readers(LIGHT, wall_s=20.0, memory_bytes=2**30)
+HOLDS: dict[str, Callable[[int], None]] = {}
+"""What tones wait for before each of their blocks, whose number it is given, by what their `hold` says."""
+
+READERS = Readers(LIGHT, wall_s=PATIENCE_S, memory_bytes=2**30)
 """One for all tests of a process: to load what reading takes costs a second."""
 atexit.register(READERS.close)
 
@@ -39,6 +44,7 @@ class Tone(Task):
     pause_s: float = 0.0
     score: str | None = None
     model: str = "synth-small"
+    hold: str = ""
     fault: Literal["user", "memory", "bug", "deaf", ""] = ""
 
     def references(self) -> dict[str, Reference]:
@@ -65,6 +71,8 @@ class Tone(Task):
             if bench.cancelled() and self.fault != "deaf":
                 raise Cancelled
             time.sleep(self.pause_s)
+            if self.hold:
+                HOLDS[self.hold](start // block)
             if bench.on_block is not None:
                 bench.on_block(Audio(whole.samples[:, start : start + block], RATE_HZ))
             bench.progress(start + block, whole.samples.shape[1])
@@ -121,7 +129,7 @@ def threaded(folder: Path, **limits: object) -> Iterator[Studio]:
         studio.stop()
 
 
-def wait_until(holds: Callable[[], bool], patience_s: float = 20.0) -> None:
+def wait_until(holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     """Return when something holds.
 
     Raises:
@@ -134,7 +142,7 @@ def wait_until(holds: Callable[[], bool], patience_s: float = 20.0) -> None:
         time.sleep(0.005)
 
 
-def ended(studio: Studio, job: Job, patience_s: float = 20.0) -> Job:
+def ended(studio: Studio, job: Job, patience_s: float = PATIENCE_S) -> Job:
     """The job when it is final."""
     wait_until(lambda: studio.job(job.id).is_final, patience_s)
     return studio.job(job.id)

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_studio import BLOCK, FakeStudio
 from starlette.testclient import TestClient
+from studio_bench import wait_until
 
 import ondes
 from ondes.studio.api import create_app
@@ -116,9 +116,9 @@ def test_events_tell_each_change_once_and_go_on_where_they_broke(
 
     def work() -> None:
         for done in (0.5, 1.0):
-            time.sleep(0.03)
+            wait_until(lambda: studio.told.get(job_id) is studio.job(job_id))
             studio.change(job_id, state="running", attempts=1, total=2.0, done=done)
-        time.sleep(0.03)
+        wait_until(lambda: studio.told[job_id] is studio.job(job_id))
         studio.finish(job_id)
 
     worker = threading.Thread(target=work)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from page_bench import RATE_HZ, Visit, duet, needs_chromium, take
+from page_bench import RATE_HZ, Visit, duet, needs_chromium, sooner_or_later, take
 
 from ondes.audio import Audio
 
@@ -56,7 +56,7 @@ def test_a_tab_makes_what_the_api_gives(visit: Visit, tmp_path: Path, tab: str) 
     visit.open(tab)
     prepare(visit, tab, tmp_path)
     visit.watch_states(tab)
-    job = httpx.get(f"{visit.url}/v1/jobs/{visit.run(tab)}").json()
+    job = visit.job(visit.run(tab))
     assert job["kind"] == tab
     assert job["state"] == "done"
     seen: list[str] = visit.page.evaluate("window.seen")
@@ -72,10 +72,10 @@ def test_a_tab_makes_what_the_api_gives(visit: Visit, tmp_path: Path, tab: str) 
         assert main["duration_s"] == pytest.approx(EXPECTED_S[tab] or main["duration_s"], abs=1e-3)
     for name in ("MIDI", "Piano roll PNG") if tab in SCORES else ("WAV", "FLAC", "Spectrogram PNG"):
         address, found = visit.downloaded(tab, name)
-        assert found == httpx.get(visit.url + address).content
+        assert found == visit.ask(address).content
         assert main["id"] in address
     address, record = visit.downloaded(tab, "Replay JSON")
-    assert record == httpx.get(visit.url + address).content
+    assert record == visit.ask(address).content
     assert json.loads(record)
 
 
@@ -88,10 +88,12 @@ def test_what_is_dragged_over_the_waveform_is_made_anew_and_nothing_else(
     visit.box("inpaint", "steps").fill("2")
     drag(visit, "inpaint", 0.2, 0.4)
     drag(visit, "inpaint", 0.7, 0.8)
-    text = visit.box("inpaint", "regions").input_value()
+    drawn = visit.box("inpaint", "regions")
+    sooner_or_later(drawn).to_have_value(re.compile(","))
+    text = drawn.input_value()
     regions = [[float(word) for word in pair.split("-")] for pair in text.split(",")]
     np.testing.assert_allclose(regions, [[0.6, 1.2], [2.1, 2.4]], atol=0.02)
-    job = httpx.get(f"{visit.url}/v1/jobs/{visit.run('inpaint')}").json()
+    job = visit.job(visit.run("inpaint"))
     assert job["task"]["regions"] == text
     _, found = visit.downloaded("inpaint", "WAV")
     (tmp_path / "made.wav").write_bytes(found)
@@ -117,14 +119,15 @@ def drag(visit: Visit, tab: str, first: float, last: float) -> None:
 def test_bars_dragged_over_the_roll_are_filled_in(visit: Visit, tmp_path: Path) -> None:
     body = visit.open("compose")
     body.get_by_label("fill in bars").check()
+    sooner_or_later(body).to_have_attribute("data-verb", "infill")
     visit.give("compose", duet(tmp_path / "duet.mid"))
     drag(visit, "compose", 0.6, 0.9)
-    assert visit.box("compose", "bars").input_value() == "2"
+    sooner_or_later(visit.box("compose", "bars")).to_have_value("2")
     body.locator(".o-more-options button").first.click()
     visit.box("compose", "steps").fill("2")
-    job = httpx.get(f"{visit.url}/v1/jobs/{visit.run('compose')}").json()
+    job = visit.job(visit.run("compose"))
     assert (job["task"]["verb"], job["task"]["bars"]) == ("infill", [2, 2])
-    notes = httpx.get(f"{visit.url}/v1/files/{job['files'][0]['id']}/notes").json()
+    notes = visit.ask(f"/v1/files/{job['files'][0]['id']}/notes").json()
     before = [note for note in notes["notes"] if note[0] < 2.0]
     assert [note[2] for note in before if notes["parts"][note[4]]["program"] == 0] == [62, 64, 65, 67]
 
@@ -149,7 +152,7 @@ def test_parts_are_muted_and_heard_alone(visit: Visit, tmp_path: Path) -> None:
 def test_the_chain_goes_from_noise_to_longer_and_notes_can_be_edited_between(visit: Visit) -> None:
     visit.open("chain-notes")
     visit.box("chain-notes", "bars").fill("2")
-    composed = httpx.get(f"{visit.url}/v1/jobs/{visit.run('chain-notes')}").json()["files"][0]
+    composed = visit.job(visit.run("chain-notes"))["files"][0]
     parts = visit.page.locator("#chain-parts-body")
     parts.get_by_role("button", name="Edit notes").click()
     canvas = parts.locator("ondes-source canvas.over")
@@ -159,15 +162,15 @@ def test_the_chain_goes_from_noise_to_longer_and_notes_can_be_edited_between(vis
     parts.get_by_role("button", name="Use edited notes").click()
     parts.locator(".o-facts", has_text="edited.mid").wait_for()
     visit.page.get_by_label("classifier").last.check()
-    separated = httpx.get(f"{visit.url}/v1/jobs/{visit.run('chain-parts')}").json()
-    edited = httpx.get(f"{visit.url}/v1/files/{separated['task']['score']}/info").json()
+    separated = visit.job(visit.run("chain-parts"))
+    edited = visit.ask(f"/v1/files/{separated['task']['score']}/info").json()
     assert edited["notes"] == composed["notes"] - 1
     visit.box("chain-sound", "steps").fill("2")
-    played = httpx.get(f"{visit.url}/v1/jobs/{visit.run('chain-sound')}").json()
+    played = visit.job(visit.run("chain-sound"))
     assert played["task"]["score"] == separated["files"][0]["id"]
     visit.page.locator("#chain-longer-body .o-transport").wait_for()
     visit.box("chain-longer", "steps").fill("2")
     visit.box("chain-longer", "after_s").fill("1")
-    longer = httpx.get(f"{visit.url}/v1/jobs/{visit.run('chain-longer')}").json()
+    longer = visit.job(visit.run("chain-longer"))
     assert longer["task"]["audio"] == played["files"][0]["id"]
     assert longer["files"][0]["duration_s"] == pytest.approx(played["files"][0]["duration_s"] + 1, abs=1e-3)

@@ -162,7 +162,7 @@ def _controls(tab: TabPlan, models: Models) -> None:
     restore = gr.Button("Restore", visible="hidden", elem_id=f"{tab.name}-restore")
     every = [made[name] for name in options]
     run.click(None, every, None, js=f"(...values) => window.ondes.run('{tab.name}', ...values)")
-    restore.click(None, every, every, js=f"(...values) => window.ondes.restored('{tab.name}', ...values)")
+    restore.click(None, None, every, js=f"() => window.ondes.restored('{tab.name}')")
     dice.click(None, None, made["seed"], js="() => window.ondes.newSeed()")
     if tab.regions:
         made[tab.regions].change(

@@ -95,8 +95,10 @@ class _TimedConnection(H11Protocol):
             self._head_timer = None
 
     def end_answer(self) -> None:
-        """The answer is complete, and the next head may come."""
+        """The answer is complete, and the next head may come, or has begun to before we were told so."""
         self._answering -= 1
+        if not self._answering and self._head_timer is None and self.conn.trailing_data[0]:
+            self._await_head()
 
     def _await_head(self) -> None:
         self._head_timer = asyncio.get_running_loop().call_later(self.patience.head_s, self._abort)

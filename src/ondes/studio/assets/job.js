@@ -58,11 +58,13 @@ export class JobElement extends HTMLElement {
     this.stopWatching?.();
     // Refused work must not look as if it were the last one's.
     this.job = null;
+    this.isUnwanted = false;
     this.#showState({ state: "queued" });
     try {
       const job = await submit(this.plan.task, task);
       this.history.add({ id: job.id, seed: task.seed ?? 0, task, at: Date.now(), files: this.#sourceFiles() });
-      this.#follow(job, true);
+      this.#follow(job, !this.isUnwanted);
+      if (this.isUnwanted) await this.#cancel();
     } catch (error) {
       this.#hideProgress();
       this.#complain(error.message, error.field);
@@ -144,6 +146,7 @@ export class JobElement extends HTMLElement {
       const whole = job.files ? job : await getJob(job.id);
       const entry = this.history.entry(job.id);
       await showResult(this.result, whole, entry?.files ?? {});
+      if (this.job?.id !== job.id) return; // another one is shown meanwhile
       this.#giveOn(whole);
       this.result.dataset.job = job.id;
     } catch (error) {
@@ -166,6 +169,7 @@ export class JobElement extends HTMLElement {
     this.#heard(this.live ?? { stats: { ended: true } });
     try {
       if (this.job) await cancelJob(this.job.id);
+      else this.isUnwanted = true; // the studio has not answered yet that it takes the job
     } catch (error) {
       say(this.problem, error.message);
     }

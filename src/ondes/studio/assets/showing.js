@@ -41,12 +41,11 @@ export function spectrogram(file) {
 }
 
 // Fill a place with timeline, spectrogram and player of one file; returns the timeline.
-export async function showFile(place, file, { selects = null } = {}) {
+export async function showFile(place, file) {
   const timeline = element("ondes-timeline", { class: file.kind === "score" ? "o-roll" : "o-wave" });
   const player = element("ondes-player");
   place.replaceChildren(timeline, player);
   const data = await timeline.load(file.id, file.kind === "score" ? "notes" : "peaks");
-  timeline.select(selects);
   if (file.kind === "score") {
     showScorePlayer(player, data, [timeline]);
   } else {

@@ -94,8 +94,11 @@ export class Source extends HTMLElement {
       }
       this.file = file;
       say(this.about, file.job_id ? facts(file) : facts(file) + remark(file));
-      this.timeline = await showFile(this.place, file, { selects: this.selecting });
-      this.timeline.addEventListener("regions", () => tabs.regionsDrawn(this.tab, this.timeline));
+      const timeline = await showFile(this.place, file);
+      if (!this.place.contains(timeline)) return; // another one was given meanwhile
+      this.timeline = timeline;
+      timeline.select(this.selecting); // as the verb is by now
+      timeline.addEventListener("regions", () => tabs.regionsDrawn(this.tab, timeline));
       tabs.regionsAgain(this.tab);
       if (file.kind === "score") this.#offerEditing();
       this.dispatchEvent(new CustomEvent("taken", { detail: file, bubbles: true }));

@@ -4,13 +4,13 @@
 import { getFile } from "./api.js";
 import { formatBars, formatRegions, parseBars, parseRegions } from "./regions.js";
 
-const known = new Map(); // tab -> { sources: Map(field -> element), job, values, restoring }
+const known = new Map(); // tab -> { sources: Map(field -> element), job, restoring, handed, typed }
 const lastMade = {};
 const listeners = new Set();
 const waiting = new Map(); // "tab/field" -> file, for tabs that have not been opened yet
 
 export function tab(name) {
-  if (!known.has(name)) known.set(name, { sources: new Map(), job: null, restoring: null, typed: "" });
+  if (!known.has(name)) known.set(name, { sources: new Map(), job: null, restoring: null, handed: null, typed: "" });
   return known.get(name);
 }
 
@@ -68,10 +68,20 @@ export function regionsDrawn(name, timeline) {
   if (field(name)) setControls(name, { [field(name)]: text });
 }
 
+// Gradio says only after a while what was handed over to a box. Where more was drawn meanwhile, that is old news, until
+// somebody types there.
 export function regionsTyped(name, text) {
+  const { handed } = tab(name);
+  if (handed !== null && handed !== (text ?? "")) return;
   tab(name).typed = text ?? "";
   regionsAgain(name);
 }
+
+document.addEventListener("input", (event) => {
+  for (const [name, each] of known) {
+    if (field(name) && event.target.closest(`#${name}-${field(name)}`)) each.handed = null;
+  }
+});
 
 export function regionsAgain(name) {
   const timeline = selecting(name)?.timeline;
@@ -84,14 +94,17 @@ export function regionsAgain(name) {
 // --- controls: Gradio owns their values; a hidden button of each tab hands new ones over --------------------------
 
 export function setControls(name, values) {
-  tab(name).restoring = values;
+  const each = tab(name);
+  each.restoring = { ...each.restoring, ...values };
+  if (field(name) in values) each.handed = String(values[field(name)] ?? "");
   document.getElementById(`${name}-restore`)?.click();
 }
 
-// Called by that button with the values of all controls, in order; returns what they shall be.
-export function restored(name, ...values) {
+const AS_IT_IS = { __type__: "update" }; // leaves a control alone, whatever was done to it since the button was pressed
+
+// Called by that button; returns what the controls shall be, in order.
+export function restored(name) {
   const wanted = tab(name).restoring ?? {};
   tab(name).restoring = null;
-  const fields = tab(name).job.plan.fields;
-  return fields.map((each, index) => (each.name in wanted ? wanted[each.name] : values[index]));
+  return tab(name).job.plan.fields.map((each) => (each.name in wanted ? wanted[each.name] : AS_IT_IS));
 }
