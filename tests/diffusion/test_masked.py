@@ -291,7 +291,7 @@ def test_too_few_steps_or_generators_are_refused() -> None:
         )
 
 
-@pytest.mark.parametrize("settings", [{"first": (1,)}, {"last": (0,)}])
+@pytest.mark.parametrize("settings", [{"first": (1,)}, {"first": (1, 0)}, {"last": (0,)}])
 def test_fields_can_come_before_or_after_all_others(settings: dict[str, Any]) -> None:
     seen: list[Tensor] = []
     for order in ("random", "confidence"):

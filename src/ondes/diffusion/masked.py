@@ -107,8 +107,8 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
             perfect denoiser. "confidence": those that were drawn with the highest probability.
         chance: Of the order "confidence": standard Gumbel noise times this and the share hidden is added to the log
             probability.
-        first: Numbers of fields that are revealed before all others.
-        last: Of those that are revealed after all others.
+        first: Numbers of fields that are revealed before all others, one field after the other.
+        last: Of those that are revealed after all others, together.
 
     Raises:
         ValueError: If a setting is none of these, or a field is both first and last.
@@ -165,7 +165,8 @@ class MaskedScheduler(SchedulerMixin, ConfigMixin):
             scores = log_probability + self.chance * share * gumbel
         if self.first or self.last:
             scores = scores.double()
-            scores[:, self.first] += FAR_AHEAD
+            for rank, field in enumerate(reversed(self.first), 1):
+                scores[:, field] += rank * FAR_AHEAD
             scores[:, self.last] -= FAR_AHEAD
         return scores
 
