@@ -14,6 +14,7 @@ import argparse
 import collections
 import multiprocessing
 import os
+import random
 import signal
 import sqlite3
 import statistics
@@ -68,7 +69,8 @@ class Served:
 
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder = folder
-        with listen("127.0.0.1", 0) as free:
+        # The system's own choice could be the near end of somebody's connection when the server is started again.
+        with listen("127.0.0.1", random.randrange(20_000, 32_000)) as free:
             self.port = free.getsockname()[1]
         limits = {"rate": 0, "workers": options.workers, "threads": options.threads, "queue": options.queue}
         self.words = [word for name, value in limits.items() for word in (f"--{name}", str(value))]

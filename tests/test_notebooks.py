@@ -36,7 +36,7 @@ def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: An
     lines = "\n".join(f"{setting} = {value!r}" for setting, value in settings.items())
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(lines))
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     return client.execute()
 

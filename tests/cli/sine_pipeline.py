@@ -35,7 +35,7 @@ Ondes = Callable[..., Run]
 
 
 class SinePipeline:
-    """Plays sines whose loudness follows the velocity and whose phase follows the seed."""
+    """Plays sines whose loudness follows the velocity and whose phase follows the seed; pauses after its blocks."""
 
     default_steps = 8
     packages = ()
@@ -50,7 +50,8 @@ class SinePipeline:
     def stream(self, score: Notes, *, progress: Progress = None, **choices: Any) -> Iterator[Audio]:
         total = max(round(score.duration_s * RATE_HZ), 1)
         for start in range(0, total, BLOCK):
-            time.sleep(self.delay_s)
+            if start:
+                time.sleep(self.delay_s)
             samples = _sines(score, start, min(BLOCK, total - start), choices["seed"])
             yield Audio(samples, RATE_HZ)
             if progress:

@@ -33,7 +33,7 @@ def _expected(song: Path) -> np.ndarray:
 
 
 def test_a_stream_is_a_wav_file_that_players_read(song: Path) -> None:
-    out, err = _stream(song).communicate(timeout=30)
+    out, err = _stream(song).communicate(timeout=120)
     samples, rate_hz = soundfile.read(io.BytesIO(out), dtype="float32", always_2d=True)
     assert rate_hz == 44_100
     assert np.abs(samples.T - _expected(song)).max() < 2**-15
@@ -49,12 +49,13 @@ def test_a_raw_stream_is_the_samples_alone(
 
 
 def test_the_first_block_comes_while_the_rest_is_made(song: Path) -> None:
-    process = _stream(song, "--raw", delay_s=0.25)
+    process = _stream(song, "--raw", delay_s=20)
     assert process.stdout
     first = process.stdout.read(4)
     assert len(first) == 4
     assert process.poll() is None
-    process.communicate(timeout=30)
+    process.kill()
+    process.communicate()
 
 
 def test_a_reader_that_leaves_ends_the_program_quietly(song: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_reader_that_leaves_ends_the_program_quietly(song: Path) -> None:
     assert process.stderr
     process.stdout.read(100)
     process.stdout.close()
-    assert process.wait(timeout=30) == 141
+    assert process.wait(timeout=120) == 141
     assert b"Traceback" not in process.stderr.read()
     process.stderr.close()
 

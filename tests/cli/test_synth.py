@@ -212,16 +212,16 @@ def test_stopping_leaves_no_file_and_no_traceback(sent: int, status: int, stems:
     program = Path(__file__).with_name("sine_pipeline.py")
     process = subprocess.Popen(
         [sys.executable, str(program), *words],
-        env=os.environ | {"SINE_DELAY_S": "0.3"},
+        env=os.environ | {"SINE_DELAY_S": "20"},  # it must not end before it is told to
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 120
     while not list(song.parent.glob("**/.ondes-*")) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     time.sleep(0.2)
     process.send_signal(sent)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == status
     assert "Traceback" not in err
     assert list(song.parent.iterdir()) == [song]

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -234,9 +235,17 @@ def test_a_second_build_waits_for_the_first(musicnet, tmp_path, caplog):
     with (tmp_path / "cache" / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         free = threading.Event()
-        timer = threading.Timer(0.3, lambda: (free.set(), fcntl.flock(file, fcntl.LOCK_UN)))
-        timer.start()
+
+        def unlock_when_waited_for():
+            for _ in range(6000):
+                if "another process builds the cache" in caplog.text:
+                    free.set()
+                    break
+                time.sleep(0.01)
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        first = threading.Thread(target=unlock_when_waited_for)
+        first.start()
         assert len(build(musicnet, tmp_path / "cache")) == 3
+        first.join()
         assert free.is_set()
-        timer.join()
-    assert "another process builds the cache" in caplog.text

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from page_bench import CHROMIUM, Visit
+from page_bench import CHROMIUM, PATIENCE_MS, Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -38,7 +38,7 @@ def studio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             process.terminate()
             said = process.stdout.read()
-            process.wait(30)
+            process.wait(PATIENCE_MS / 1000)
     assert said == "", "the studio says where it is, and nothing else"
 
 
@@ -48,7 +48,9 @@ def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as tools:
         opened = tools.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+            timeout=PATIENCE_MS,
         )
         yield opened
         opened.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +27,20 @@ def served(app: ASGIApp, patience: Patience | None = None) -> Iterator[int]:
         server.should_exit = True
         thread.join(30)
         assert not thread.is_alive()
+
+
+def free_port() -> int:
+    """A port for a program that must be told one.
+
+    It is below those that systems choose themselves (from 32768 on Linux) and above those of Ray's own workers, so that
+    hardly anybody takes it before that program does.
+    """
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(20_000, 32_000)
+        with socket.socket() as trying:
+            try:
+                trying.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from served_app import free_port
 
 from ondes.pipelines.composer import ComposerPipeline
 from ondes.studio.ray_serve import answer_together
@@ -72,16 +72,10 @@ def test_a_wrong_request_gets_a_sentence_and_spoils_no_other(
     assert answers[0].body == answers[2].body == answer_together(composer, [good])[0].body
 
 
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
 @pytest.mark.slow
 def test_served_requests_are_batched_and_equal_single_ones(model: Path, composer: ComposerPipeline) -> None:
     pytest.importorskip("ray.serve", reason="pip install 'ondes[ray]'")
-    words = ["--model", str(model), "--port", str(_free_port()), "--wait-s", "0.5"]
+    words = ["--model", str(model), "--port", str(free_port()), "--wait-s", "0.5"]
     serving = subprocess.Popen(
         [sys.executable, str(ROOT / "deploy" / "serve_ray.py"), *words],
         stdout=subprocess.PIPE,
@@ -96,7 +90,7 @@ def test_served_requests_are_batched_and_equal_single_ones(model: Path, composer
 
             def ask(seed: int) -> tuple[bytes, int]:
                 request = urllib.request.Request(address, body(notes=16, seed=seed))
-                with urllib.request.urlopen(request, timeout=60) as answer:
+                with urllib.request.urlopen(request, timeout=300) as answer:
                     return answer.read(), int(answer.headers["X-Company"])
 
             with ThreadPoolExecutor(6) as pool:

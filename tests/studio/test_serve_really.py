@@ -19,7 +19,7 @@ def _table(name: str, *words: str) -> dict[str, str]:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

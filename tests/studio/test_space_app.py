@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from page_bench import CHROMIUM, needs_chromium
+from served_app import free_port
 
 from ondes.errors import UserError
 
@@ -39,15 +39,13 @@ PROXY = {
     "X-Forwarded-Host": NAME,
     "X-Forwarded-For": "203.0.113.9",
 }
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Where a Space answers."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        chosen = listening.getsockname()[1]
+    chosen = free_port()
     environment = {name: value for name, value in os.environ.items() if name != "ONDES_TOKEN"} | SPACE
     process = subprocess.Popen(
         [sys.executable, "app.py"],
@@ -68,13 +66,13 @@ def port() -> Iterator[int]:
         yield chosen
     finally:
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=PATIENCE_S)
     assert "Traceback" not in said
 
 
 @pytest.mark.slow
 def test_a_space_answers_by_its_name_and_may_be_framed_by_the_hub_alone(port: int) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False) as http:
         page = http.get("/", headers=PROXY)
         assert page.status_code == 200
         assert "ondes" in page.text
@@ -100,19 +98,23 @@ def test_the_page_of_a_space_works_in_a_browser(port: int, browser: Browser) -> 
         f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
         f"--unsafely-treat-insecure-origin-as-secure={origin}",
     ]
-    told_so = browser.browser_type.launch(executable_path=CHROMIUM, args=["--no-sandbox", *told])
+    told_so = browser.browser_type.launch(
+        executable_path=CHROMIUM, args=["--no-sandbox", *told], timeout=1000 * PATIENCE_S
+    )
     try:
         page = told_so.new_page()
+        page.set_default_timeout(1000 * PATIENCE_S)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("requestfailed", lambda request: errors.append(request.url))
         page.goto(f"{origin}/")
-        page.wait_for_selector("ondes-job", timeout=60_000)
+        page.wait_for_selector("ondes-job")
+        complaints = list(errors)  # whatever is under way when the browser is closed fails
     finally:
         told_so.close()
     # Gradio's script asks the Hub about every name of this kind; our policy keeps it from that, and nothing is lost.
-    assert [error for error in errors if "huggingface.co/api/spaces/by-subdomain/" not in error] == []
+    assert [error for error in complaints if "huggingface.co/api/spaces/by-subdomain/" not in error] == []
 
 
 def test_elsewhere_it_listens_to_others_only_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

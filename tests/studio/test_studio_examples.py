@@ -46,7 +46,7 @@ def _run(language: str, token: str, url: str, folder: Path) -> subprocess.Comple
         env={"ONDES_TOKEN": token, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -31,7 +31,7 @@ def at_once(work: Callable[[int], object], number: int) -> list[object]:
     together, given = threading.Barrier(number), []
 
     def call(index: int) -> None:
-        together.wait(10)
+        together.wait(60)
         try:
             given.append(work(index))
         except UserError as error:
@@ -41,7 +41,7 @@ def at_once(work: Callable[[int], object], number: int) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     return given
 
 
@@ -113,7 +113,7 @@ def test_over_http_the_same_key_and_task_lead_to_the_same_job(tmp_path: Path) ->
     studio = quiet(tmp_path, models=())
     with (
         served(create_app(studio, Security())) as port,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}") as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
     ):
 
         def ask(key: str, seed: int = 0) -> httpx.Response:
