@@ -92,7 +92,8 @@ def test_slakh_is_looked_for_beside_and_inside_its_folder(tmp_path, mirdata):
 
 def test_the_index_is_fetched_only_when_asked_for(tmp_path, mirdata):
     with pytest.raises(
-        UserError, match="index of slakh is not on this machine; fetch it with --download-index"
+        UserError,
+        match=r"index of slakh is not on this machine; fetch it with .* --kind slakh --download-index",
     ):
         check_dataset("slakh", tmp_path)
     assert mirdata.fetched == []
@@ -121,5 +122,5 @@ def test_what_mirdata_does_not_know_is_refused(tmp_path, mirdata):
 
 def test_without_mirdata_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mirdata", None)
-    with pytest.raises(UserError, match=r"checksums need it: pip install 'ondes\[data\]'"):
+    with pytest.raises(UserError, match=r"loaders and checksums need it: pip install 'ondes\[data\]'"):
         check_dataset("slakh", tmp_path)

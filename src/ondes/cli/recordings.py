@@ -52,7 +52,7 @@ SettingsOption = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Option of the reader, such as splits=official (musicnet), program=24 (guitarset), notes=score and "
-        "midi_folder=FOLDER (urmp), submixes=0 (slakh); repeat it.",
+        "midi_folder=FOLDER (urmp), submixes=0 (slakh), loader=mirdata (guitarset, slakh); repeat it.",
     ),
 ]
 DtypeOption = Annotated[str, typer.Option(help="float16 (exact to 0.004) or float32.")]

@@ -1,12 +1,10 @@
 """Whether a data set was downloaded whole: its files against the checksums that mirdata keeps.
 
-mirdata (Bittner et al. 2019) has indexes of GuitarSet and of Slakh2100 redux. Its MAESTRO is version 2, and it has
-neither MusicNet nor URMP. The readers themselves need no mirdata, see `guitarset` and `slakh`.
+The readers of these data sets go through mirdata's loaders where they are told to, see `mirdata_sets`.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ondes.datasets.mirdata_sets import open_mirdata, require_mirdata
 from ondes.errors import UserError, nearest
 
 READ_KEYS = {
@@ -60,10 +59,10 @@ def check_dataset(
         raise UserError(f"the folder {home} does not exist; give the folder of {kind}")
     if kind == "slakh" and home.resolve().name.startswith("slakh2100"):
         home = home.resolve().parent
-    mirdata = _require("mirdata")
-    dataset = mirdata.initialize(kind, data_home=str(home))
-    files = sorted(set(_files(_index(dataset, kind, download=download_index), kind)))
-    validate = _require("mirdata.validate").validate
+    dataset = open_mirdata(kind, home, download_index=download_index)
+    index = json.loads(Path(dataset.index_path).read_text(encoding="utf-8"))
+    files = sorted(set(_files(index, kind)))
+    validate = require_mirdata("mirdata.validate").validate
     missing, damaged = [], []
     for number, (path, md5) in enumerate(files, 1):
         exists, same = validate(str(home / path), md5)
@@ -73,25 +72,8 @@ def check_dataset(
             damaged.append(path)
         if progress:
             progress(number, len(files))
-    licence = " ".join(_require(f"mirdata.datasets.{kind}").LICENSE_INFO.split())
+    licence = " ".join(require_mirdata(f"mirdata.datasets.{kind}").LICENSE_INFO.split())
     return Checked(len(files), tuple(missing), tuple(damaged), licence)
-
-
-def _index(dataset: Any, kind: str, *, download: bool) -> dict[str, Any]:
-    """What mirdata knows of the files, fetched if that is allowed."""
-    path = Path(dataset.index_path)
-    if not path.is_file():
-        if not download:
-            raise UserError(
-                f"mirdata's index of {kind} is not on this machine; fetch it with --download-index"
-            )
-        try:
-            dataset.download(partial_download=["index"])
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"mirdata could not fetch its index of {kind} ({error}); try again later"
-            ) from None
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _files(index: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
@@ -99,12 +81,3 @@ def _files(index: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
     for group, keys in READ_KEYS[kind].items():
         for row in index.get(group, {}).values():
             yield from ((row[key][0], row[key][1]) for key in keys if row.get(key) and row[key][0])
-
-
-def _require(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the package {error.name!r} is missing; checksums need it: pip install 'ondes[data]'"
-        ) from None

@@ -6,8 +6,8 @@ notes that are heard; programs and drums are those of the metadata. The samplers
 `overall_gain` a song, in the stems as in the mix; whether a song's stems really add up to its mix is measured when they
 are read (`StemLevel`).
 
-mirdata 1.0 knows the same layout but lists nothing before its index is downloaded, leaves drums out of a stem's notes
-and knows no sub-mixes but groups: it is used for what it alone has, the checksums (`checksums`).
+With `loader="mirdata"` mirdata's index says which songs there are and in which split, so that missing ones are counted.
+The notes are read here in either case: mirdata 1.0 leaves drums out of a stem's notes, and knows no sub-mixes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ondes.controls import Controls
+from ondes.datasets.mirdata_sets import FILES, MIRDATA, checked_loader, open_mirdata
 from ondes.datasets.recordings import (
     Recording,
     Rejections,
@@ -84,6 +85,7 @@ def read_slakh(
     seed: int = 0,
     submixes: int = MOST_SUBMIXES,
     cerberus: bool = True,
+    loader: str = FILES,
 ) -> tuple[list[Recording], Rejections]:
     """Mixes of a split.
 
@@ -96,9 +98,11 @@ def read_slakh(
         seed: Chooses among the sub-mixes; each song has its own stream.
         submixes: Most sub-mixes a song; 0 gives the whole mixes instead.
         cerberus: Whether to make mixes of the four groups.
+        loader: "files" takes the songs that are there, "mirdata" those that mirdata's index lists.
 
     Raises:
-        UserError: If the folder is no Slakh, PyYAML is missing, the split is unknown, or a number is negative.
+        UserError: If the folder is no Slakh, PyYAML, mirdata or its index is missing, the split or the loader is
+            unknown, or a number is negative.
     """
     split = checked_split(split)
     if min(seed, submixes) < 0:
@@ -107,7 +111,8 @@ def read_slakh(
     root = find_root(folder, "Slakh2100", patterns, inner="slakh2100*")
     rejections = Rejections()
     recordings = []
-    for track in sorted((root / split).glob("Track*")):
+    listed = _listed(root, split) if checked_loader(loader) == MIRDATA else None
+    for track in sorted((root / split).glob("Track*")) if listed is None else listed:
         song = _song(track, rejections)
         if song is None:
             continue
@@ -116,6 +121,12 @@ def read_slakh(
             rejections.add("slakh", song.name, "fewer than 4 programs")
         recordings += made
     return recordings, rejections
+
+
+def _listed(root: Path, split: str) -> list[Path]:
+    """The folders of the songs that mirdata lists, whether they are there or not."""
+    songs = open_mirdata("slakh", root.resolve().parent).load_multitracks()
+    return [root / split / name for name, song in sorted(songs.items()) if song.split == split]
 
 
 def read_stems(stems: tuple[Stem, ...]) -> Notes:
@@ -197,6 +208,9 @@ def _mix(song: Song, split: str, name: str, kinds: tuple[int, ...]) -> Recording
 
 def _song(track: Path, rejections: Rejections) -> Song | None:
     """What of a song can be used; what cannot is counted, except stems that were never rendered."""
+    if not track.is_dir():
+        rejections.add("slakh", track.name, "missing song", str(track))
+        return None
     try:
         rows = _read_yaml(track / "metadata.yaml")["stems"].items()
         rendered = [(str(name), row) for name, row in rows if row.get("audio_rendered", True)]
