@@ -154,8 +154,8 @@ class Visit:
         self.page.wait_for_selector(f"#{tab}-run", timeout=glimpse_ms)
 
     def ask(self, path: str) -> httpx.Response:
-        """What the studio answers to a program."""
-        return httpx.get(self.url + path, timeout=PATIENCE_MS / 1000)
+        """What the studio answers to a program; no refusal."""
+        return httpx.get(self.url + path, timeout=PATIENCE_MS / 1000).raise_for_status()
 
     def job(self, job_id: str) -> dict[str, Any]:
         """A job as the API tells of it."""

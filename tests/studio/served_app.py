@@ -21,11 +21,11 @@ def served(app: ASGIApp, patience: Patience | None = None) -> Iterator[int]:
     thread = threading.Thread(target=server.answer)
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(120)
         yield server.port
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()
 
 

@@ -319,10 +319,10 @@ def test_a_household_is_one_client() -> None:
 
 
 def test_too_many_requests_are_refused_and_life_is_still_told(tmp_path: Path) -> None:
-    with _app(tmp_path, Security(requests_per_s=0.5, burst=3)) as client:
+    with _app(tmp_path, Security(requests_per_s=0.001, burst=3)) as client:
         answers = [client.get("/v1/models") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-        assert answers[-1].headers["retry-after"] == "2"
+        assert 900 < int(answers[-1].headers["retry-after"]) <= 1000
         assert client.get("/healthz").status_code == 200
 
 

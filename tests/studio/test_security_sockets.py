@@ -237,7 +237,7 @@ def test_nothing_is_said_about_the_server(port: int) -> None:
 
 
 def test_a_client_that_says_it_is_somebody_else_is_not_believed(tmp_path: Path) -> None:
-    security = Security(requests_per_s=0.1, burst=2)
+    security = Security(requests_per_s=0.001, burst=2)
     with served(create_app(FakeStudio(tmp_path), security)) as port:
         statuses = []
         for number in range(3):
