@@ -97,7 +97,7 @@ export class LivePlayer {
   }
 
   #begin() {
-    this.context.resume();
+    this.context.resume().catch(() => {}); // it may be stopped before the sound card is open
     this.next = this.context.currentTime + LATENESS_S;
     if (this.beganAt === undefined) {
       this.beganAt = this.next;
