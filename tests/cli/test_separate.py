@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sine_pipeline import Ondes, SinePipeline
 from symusic.core import NoteTick, ScoreTick, TrackTick
 
 from ondes.models.part_labeller import PartLabeller
-from ondes.pipelines.separation import SeparationPipeline
+from ondes.pipelines.separation import Separation, SeparationPipeline
+from ondes.pipelines.separation_notes import MixtureNotes
+from ondes.representations.ensembles import parse_ensemble
 from ondes.score import read_score
 from ondes.tasks import separating
+from ondes.tasks.separation_page import page
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +128,36 @@ def test_alternatives_come_with_a_page_of_their_own(
     text = page.read_text()
     assert text.count('src="data:image/png;base64,') == 5
     assert text.count("<h2>Alternative") == 2
+    assert text.count("<figcaption>Confidence: paler notes are less sure</figcaption>") == 2
     assert "://" not in text
     assert "mean confidence" in text
+
+
+def test_doublings_are_counted(ondes: Ondes, model: Path, mix: Path, tmp_path: Path) -> None:
+    words = "separate", mix, "--into", "violin, viola, cello", "-o", tmp_path / "p.mid", "--model", model
+    assert "several parts" not in ondes(*words).err
+    run = ondes(*words, "--allow-doubling")
+    more = notes_of(tmp_path / "p.mid") - notes_of(mix)
+    assert more
+    assert f"notes that play in several parts: {len(more)}\n" in run.err
+
+
+@pytest.mark.slow
+def test_rolls_of_long_pieces_have_several_lines(tmp_path: Path) -> None:
+    heights = []
+    for steps in (8, 400):  # at 120 quarter notes a minute: 4 s and 200 s
+        score, track = ScoreTick(480), TrackTick("", 0, False)
+        for step in range(steps):
+            track.notes.append(NoteTick(step * 480, 480, 60 + step % 5, 64))
+        score.tracks.append(track)
+        notes = MixtureNotes.of(score)
+        labels = np.zeros((1, steps), np.int64)
+        made = Separation(
+            [score], labels, np.ones((1, steps)), parse_ensemble("piano"), notes, labels[..., None] > 0
+        )
+        (first, *_) = re.findall(r"base64,([^\"]+)", page("song", score, made))
+        heights.append(int.from_bytes(base64.b64decode(first)[20:24], "big"))
+    assert heights == [340, 1540]
 
 
 def test_the_parts_are_played_as_stems(
@@ -185,7 +219,7 @@ def test_a_score_without_notes_is_refused_and_one_note_is_enough(
     score = ScoreTick(480)
     score.tracks.append(TrackTick("", 0, False))
     (tmp_path / "none.mid").write_bytes(score.dumps_midi())
-    run = ondes("separate", tmp_path / "none.mid", "--into", "piano", "--model", model)
+    run = ondes("separate", tmp_path / "none.mid", "--into", "piano", "--model", "no such model")
     assert run.status == 2
     assert "has no notes" in run.err
     score.tracks[0].notes.append(NoteTick(0, 480, 60, 64))

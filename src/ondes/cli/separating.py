@@ -13,7 +13,15 @@ from ondes.sidecar import Settings, replaceable
 from ondes.tasks import performing
 from ondes.tasks.audio_writing import MIX_FILE, staged
 from ondes.tasks.composing import Order, output_names, write_scores
-from ondes.tasks.separating import check_wishes, describe, separated, shares, silent_parts
+from ondes.tasks.separating import (
+    check_score,
+    check_wishes,
+    describe,
+    doubled_notes,
+    separated,
+    shares,
+    silent_parts,
+)
 from ondes.tasks.threads import SYMBOLIC
 
 if TYPE_CHECKING:
@@ -65,6 +73,7 @@ def carry_out(
             replaceable(place / STEMS_RECORD, option="--audio")
     check_wishes(order)
     score = composing.open_score(order.score)
+    check_score(score)
     pipeline = load_separator(model, threads)
     made = _separated(
         order, score, pipeline, label=names[0] if len(names) == 1 else f"{len(names)} alternatives"
@@ -125,6 +134,8 @@ def _separated(
 def _tell(made: Separation) -> None:
     """What each part of the likeliest alternative has got."""
     say(shares(made))
+    if several := doubled_notes(made):
+        say(f"notes that play in several parts: {several}")
     if silent := silent_parts(made):
         complain(f"no notes for {', '.join(silent)}")
 

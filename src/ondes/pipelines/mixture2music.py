@@ -22,8 +22,9 @@ from ondes.pipelines.dmc import TRAIN_STEPS
 from ondes.pipelines.roll_claims import TIE, chosen_parts, layer_of
 from ondes.pipelines.roll_samplers import SCHEDULES, make_roll_scheduler
 from ondes.pipelines.separation import Progress, Separation, shared_progress
-from ondes.pipelines.separation_notes import MixtureNotes, parted
+from ondes.pipelines.separation_notes import MixtureNotes, notes_to_separate, parted
 from ondes.pipelines.separation_parts import asked, warn_if_separate, with_drums
+from ondes.pipelines.separation_result import without_silent
 from ondes.pipelines.stored import StoredPipeline
 from ondes.representations.ensembles import PartSpec
 from ondes.representations.mixture_rolls import (
@@ -194,9 +195,7 @@ class Mixture2MusicPipeline(StoredPipeline):
         progress: Progress | None,
     ) -> Separation:
         """One score in its parts."""
-        notes = MixtureNotes.of(score)
-        if not len(notes):
-            raise UserError("the score has no notes: there is nothing to separate; give one that has some")
+        notes = notes_to_separate(score)
         warn_if_separate(score)
         cast = self._cast(notes, into)
         cells = self._cells(notes, score.ticks_per_quarter)
@@ -348,14 +347,11 @@ def _result(
     keep_silent: bool,
 ) -> Separation:
     """The scores, without parts that nobody asked for and that got nothing."""
-    kept = np.arange(len(cast.parts)) if keep_silent else np.unique(labels)
-    names = np.full(len(cast.parts), -1, np.int64)
-    names[kept] = np.arange(len(kept))
-    parts = tuple(cast.parts[index] for index in kept)
-    labels = names[labels]
+    parts, doubled = cast.parts, np.zeros((*labels.shape, len(cast.parts)), np.bool_)
+    if not keep_silent:
+        parts, labels, doubled = without_silent(parts, labels, doubled)
     scores = [
         parted(score, notes, [np.flatnonzero(row == part) for part in range(len(parts))], parts)
         for row in labels
     ]
-    doubled = np.zeros((*labels.shape, len(parts)), np.bool_)
     return Separation(scores, labels, confidences, parts, notes, doubled)

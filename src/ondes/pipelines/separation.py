@@ -14,9 +14,9 @@ from jaxtyping import Int64
 from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import PartLabeller
 from ondes.pipelines.separation_confidence import UNCHANGED, Worth
-from ondes.pipelines.separation_constraints import PartRules
+from ondes.pipelines.separation_constraints import PartRules, limits_of
 from ondes.pipelines.separation_kin import read_as, sung
-from ondes.pipelines.separation_notes import MixtureNotes, mixed
+from ondes.pipelines.separation_notes import MixtureNotes, mixed, notes_to_separate
 from ondes.pipelines.separation_parts import (
     Labels,
     already_separate,
@@ -255,13 +255,14 @@ class SeparationPipeline(StoredPipeline):
         keep: bool,
     ) -> Separation:
         """One score in its parts."""
-        notes = MixtureNotes.of(score)
-        if not len(notes):
-            raise UserError("the score has no notes: there is nothing to separate; give one that has some")
+        notes = notes_to_separate(score)
         sequence = mixed(score, notes, ~notes.is_drum)
         parts, known = self._cast(score, notes, sequence, into, given, keep=keep)
         rules = PartRules(
-            order.rules.ranges, _limits(polyphony, parts), order.rules.no_crossing, order.rules.playable_hands
+            order.rules.ranges,
+            limits_of(polyphony, parts),
+            order.rules.no_crossing,
+            order.rules.playable_hands,
         )
         labels, about = read_as(Labels.of(parts, hands=rules.playable_hands), self.config["kin"] or {})
         kept = rules if rules.polyphony is not None else replace(rules, polyphony=sung(about, parts))
@@ -271,7 +272,19 @@ class SeparationPipeline(StoredPipeline):
         if rules:
             explain(made.broken[0], sequence, kept, parts)
         doubling = self._least_doubling(order)
-        return separation_of(score, notes, sequence, parts, labels, known, made, rules, doubling, worth)
+        return separation_of(
+            score,
+            notes,
+            sequence,
+            parts,
+            labels,
+            known,
+            made,
+            rules,
+            doubling,
+            worth,
+            keep_silent=into is not None,
+        )
 
     def _asked_network(self, method: str) -> PartLabeller:
         return self.classifier if method != "diffusion" and self.classifier is not None else self.network
@@ -337,15 +350,16 @@ class SeparationPipeline(StoredPipeline):
         progress: Progress | None,
     ) -> Labelling:
         """Labels of the notes that are no drums; `about` has the ensemble's own temperatures, if any."""
-        alternatives = len(order.sampling.seeds)
-        if not len(sequence):
-            nothing = np.zeros((alternatives, 0), np.int64)
-            return Labelling(nothing, np.zeros((alternatives, 0, len(labels.parts))), [0] * alternatives)
+        alternatives, drums = len(order.sampling.seeds), len(known) - len(sequence)
 
         def on_notes(done: int) -> None:
             if progress is not None:
-                progress(done, len(sequence))
+                progress(drums + done, len(known))
 
+        if not len(sequence):
+            on_notes(0)
+            nothing = np.zeros((alternatives, 0), np.int64)
+            return Labelling(nothing, np.zeros((alternatives, 0, len(labels.parts))), [0] * alternatives)
         own = labels_for(labels, known[sequence.index], sequence.pitch)
         network = self._asked_network(order.method)
         calibration, _ = self._stated_by(order.method, about)
@@ -369,23 +383,3 @@ def shared_progress(progress: Progress | None, index: int, scores: list[Any]) ->
         return None
     counts = [one.note_num() for one in scores]
     return lambda done, _: progress(sum(counts[:index]) + done, sum(counts))
-
-
-def _limits(polyphony: int | Sequence[int] | None, parts: Sequence[PartSpec]) -> tuple[int, ...] | None:
-    """Most notes at once of each part.
-
-    Raises:
-        UserError: If there are more or fewer numbers than parts, or one is negative.
-    """
-    if polyphony is None:
-        return None
-    limits = (polyphony,) * len(parts) if isinstance(polyphony, int) else tuple(polyphony)
-    # Parts that were added (drums, known ones) play any number.
-    limits += (0,) * (len(parts) - len(limits))
-    if len(limits) > len(parts):
-        raise UserError(
-            f"{len(limits)} numbers of notes at once for {len(parts)} parts; give one for each, or one"
-        )
-    if min(limits, default=0) < 0:
-        raise UserError(f"{min(limits)} notes at once: 0 (any number) or more are allowed")
-    return limits

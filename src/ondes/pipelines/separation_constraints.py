@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from ondes.errors import UserError
 from ondes.representations.ensembles import TWO_STAVES, PartSpec
 from ondes.representations.note_sequence import DRUMS
 
@@ -36,6 +37,26 @@ class PartRules:
 
     def __bool__(self) -> bool:
         return self.ranges or self.no_crossing or self.playable_hands or self.polyphony is not None
+
+
+def limits_of(polyphony: int | Sequence[int] | None, parts: Sequence[PartSpec]) -> tuple[int, ...] | None:
+    """Most notes at once of each part.
+
+    Raises:
+        UserError: If there are more or fewer numbers than parts, or one is negative.
+    """
+    if polyphony is None:
+        return None
+    limits = (polyphony,) * len(parts) if isinstance(polyphony, int) else tuple(polyphony)
+    # Parts that were added (drums, known ones) play any number.
+    limits += (0,) * (len(parts) - len(limits))
+    if len(limits) > len(parts):
+        raise UserError(
+            f"{len(limits)} numbers of notes at once for {len(parts)} parts; give one for each, or one"
+        )
+    if min(limits, default=0) < 0:
+        raise UserError(f"{min(limits)} notes at once: 0 (any number) or more are allowed")
+    return limits
 
 
 def heights(parts: Sequence[PartSpec]) -> Int64[np.ndarray, " parts"]:

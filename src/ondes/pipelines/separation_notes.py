@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from ondes.errors import UserError
 from ondes.representations.ensembles import PartSpec
 from ondes.representations.note_sequence import DRUMS, NoteSequence, to_note_sequence
 
@@ -53,6 +54,18 @@ class MixtureNotes:
             tables.append(np.stack([same[0], *columns, same[1]], 1))
         track, time, duration, pitch, velocity, drum = np.ascontiguousarray(np.concatenate(tables).T)
         return cls(track, time, duration, pitch, velocity, drum.astype(np.bool_))
+
+
+def notes_to_separate(score: symusic.core.ScoreTick) -> MixtureNotes:
+    """The notes of a score that has some.
+
+    Raises:
+        UserError: If it has none.
+    """
+    notes = MixtureNotes.of(score)
+    if not len(notes):
+        raise UserError("the score has no notes: there is nothing to separate; give one that has some")
+    return notes
 
 
 def mixed(

@@ -221,9 +221,15 @@ def labels_for(
 
 
 def already_separate(score: symusic.core.ScoreTick) -> list[str]:
-    """Names of the tracks of a score of several instruments, empty where it is a mixture."""
+    """Names of the tracks of a score of several instruments or voices, empty where it is a mixture.
+
+    Tracks of one instrument are voices if they have names, and hands if it is a keyboard.
+    """
     tracks = [track for track in score.tracks if len(track.notes) and not track.is_drum]
-    if len({int(track.program) for track in tracks}) < 2:
+    voices = {
+        (track.program, "" if track.program in TWO_STAVES else track.name.strip().lower()) for track in tracks
+    }
+    if len(voices) < 2:
         return []
     return [track.name.strip() or instrument_name(int(track.program)) for track in tracks]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from ondes.pipelines.separation_confidence import Worth, restated
 from ondes.pipelines.separation_constraints import PartRules
@@ -17,6 +18,7 @@ from ondes.pipelines.separation_notes import MixtureNotes, parted
 from ondes.pipelines.separation_parts import Labels
 from ondes.pipelines.separation_windows import Labelling
 from ondes.representations.ensembles import PartSpec
+from ondes.representations.instrument_names import instrument_name
 from ondes.representations.note_sequence import NoteSequence
 
 if TYPE_CHECKING:
@@ -78,6 +80,33 @@ def explain(broken: int, sequence: NoteSequence, rules: PartRules, parts: Sequen
     )
 
 
+def without_silent(
+    parts: tuple[PartSpec, ...],
+    labels: Int64[np.ndarray, "alternatives notes"],
+    doubled: Bool[np.ndarray, "alternatives notes parts"],
+) -> tuple[
+    tuple[PartSpec, ...],
+    Int64[np.ndarray, "alternatives notes"],
+    Bool[np.ndarray, "alternatives notes sounding"],
+]:
+    """The parts that get a note in some alternative, and labels and doublings that speak of these alone.
+
+    One that was "violin 2" and is now alone of its instrument is a "violin".
+    """
+    sounds = np.array(doubled.any((0, 1)))
+    sounds[labels] = True
+    kept = [part for part, sounding in zip(parts, sounds.tolist(), strict=True) if sounding]
+    count = Counter(part.instrument for part in kept)
+    named = tuple(
+        replace(part, name=instrument_name(part.instrument), part_number=0)
+        if count[part.instrument] == 1
+        and part.name == f"{instrument_name(part.instrument)} {part.part_number + 1}"
+        else part
+        for part in kept
+    )
+    return named, (np.cumsum(sounds) - 1)[labels], doubled[:, :, sounds]
+
+
 def separation_of(
     score: ScoreTick,
     notes: MixtureNotes,
@@ -89,6 +118,8 @@ def separation_of(
     rules: PartRules,
     least_doubling: float,
     worth: Worth,
+    *,
+    keep_silent: bool,
 ) -> Separation:
     """Labels by part instead of by hand, in the order of the score's notes; and the scores."""
     alternatives = len(made.labels)
@@ -109,6 +140,8 @@ def separation_of(
         doubled[row, sequence.index] = doubled_within(
             rules, sequence, labels, made.labels[row], made.probability[row], wishes
         )
+    if not keep_silent:
+        parts, found, doubled = without_silent(parts, found, doubled)
     scores = [
         parted(
             score, notes, [np.flatnonzero((row == part) | also[:, part]) for part in range(len(parts))], parts

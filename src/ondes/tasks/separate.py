@@ -96,6 +96,7 @@ class Separate(Task):
         with remarks() as odd, computing_with(SYMBOLIC):
             separating.check_wishes(order)
             score = opened(source, odd)
+            separating.check_score(score)
             pipeline = bench.shelf.pipeline("separator", self.model)
             with at_work(self, sources, bench, pipeline) as progress:
                 made = separating.separated(order, score, pipeline, progress)

@@ -39,6 +39,18 @@ def check_wishes(order: Order) -> None:
         raise UserError(f"{given} has no notes, so no part is known from it; give another, or none")
 
 
+def check_score(score: symusic.core.ScoreTick | None) -> None:
+    """Refuse a score without notes before a model is loaded for nothing.
+
+    Raises:
+        UserError: If it has none.
+    """
+    from ondes.pipelines.separation_notes import notes_to_separate  # noqa: PLC0415
+
+    if score is not None:
+        notes_to_separate(score)
+
+
 def separated(
     order: Order,
     score: symusic.core.ScoreTick | None,
@@ -66,6 +78,11 @@ def silent_parts(made: Separation) -> list[str]:
     """Names of the parts of the likeliest alternative that have got no note."""
     counts = Counter(made.labels[0].tolist())
     return [part.name for index, part in enumerate(made.parts) if not counts[index]]
+
+
+def doubled_notes(made: Separation) -> int:
+    """How many notes of the likeliest alternative play in several parts."""
+    return int(made.doubled[0].any(1).sum())
 
 
 def choices_of(record: Composition, folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 200
 """Notes in the table of those that are least sure."""
+LINE_S = 40.0
+"""Of music in a line of a roll; longer in pieces that would have too many lines."""
+MOST_LINES = 30
 UNSURE = 0.5
 GREY = "#999999"
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
 img { width: 100%; } table { border-collapse: collapse; } td, th { padding: .1em .8em; text-align: right; }
+figure { margin: .8em 0; } figcaption { color: #555; }
 td:first-child, th:first-child { text-align: left; } .dot { display: inline-block; width: .8em; height: .8em; }
 """
 
@@ -57,17 +62,15 @@ def page(title: str, score: symusic.core.ScoreTick, made: Separation) -> str:
         f"<h1>{html.escape(title)} in parts</h1>",
         f"<p>{len(made.notes)} notes, {len(made.parts)} parts, {len(made.scores)} alternatives.</p>",
         "<h2>Before</h2>",
-        _picture(spans_s, made.notes.pitch, grey, np.ones(len(made.notes)), "all notes"),
+        _picture(spans_s, made.notes.pitch, grey, np.ones(len(made.notes)), "All notes"),
     ]
     for number, (labels, sure) in enumerate(zip(made.labels, made.confidences, strict=True), start=1):
         own = [colours[label] for label in labels.tolist()]
         sections += [
             f"<h2>Alternative {number}</h2>",
             _parts_table(made, labels, sure, colours, made.labels[0]),
-            _picture(spans_s, made.notes.pitch, own, np.ones(len(sure)), f"alternative {number}: parts"),
-            _picture(
-                spans_s, made.notes.pitch, own, sure, f"alternative {number}: paler notes are less sure"
-            ),
+            _picture(spans_s, made.notes.pitch, own, np.ones(len(sure)), "Parts by colour"),
+            _picture(spans_s, made.notes.pitch, own, sure, "Confidence: paler notes are less sure"),
         ]
     sections += ["<h2>Least sure notes of the first alternative</h2>", _notes_table(spans_s, made)]
     body = "\n".join(sections)
@@ -88,27 +91,37 @@ def _spans_s(score: symusic.core.ScoreTick, made: Separation) -> np.ndarray:
 def _picture(
     spans_s: np.ndarray, pitch: np.ndarray, colours: Sequence[str], sure: np.ndarray, words: str
 ) -> str:
-    """A piano roll as an image in the page; opacity is how sure a note is."""
+    """A piano roll as an image in the page, line below line; opacity is how sure a note is."""
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
     from matplotlib.colors import to_rgb  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(14, 3.4), layout="constrained")
-    axes: Any = figure.subplots()
+    length_s = max(float(spans_s.max()), 0.1)
+    lines = min(max(math.ceil(length_s / LINE_S), 1), MOST_LINES)
+    height = 0.4 + 3 * lines
+    figure = Figure(figsize=(14, height))
+    figure.subplots_adjust(0.04, 0.5 / height, 0.995, 1 - 0.1 / height, hspace=0.15)
+    rows: Any = figure.subplots(lines, squeeze=False)[:, 0]
     faces = np.column_stack([np.array([to_rgb(colour) for colour in colours]), 0.15 + 0.85 * sure])
     begin, end = spans_s.T
     x = np.stack([begin, end, end, begin], 1)
     y = pitch[:, None] + np.array([-0.45, -0.45, 0.45, 0.45])
-    axes.add_collection(PolyCollection(list(np.stack([x, y], 2)), facecolors=faces.tolist(), linewidths=0))
-    axes.set_xlim(0, max(float(end.max()), 0.1))
-    axes.set_ylim(int(pitch.min()) - 2, int(pitch.max()) + 2)
-    axes.set_xlabel("time (s)")
-    axes.set_ylabel("pitch (MIDI)")
-    axes.grid(axis="y", alpha=0.3)
+    borders = np.linspace(0, length_s, lines + 1)
+    for axes, left, right in zip(rows, borders[:-1], borders[1:], strict=True):
+        here = (begin < right) & (end > left)
+        axes.add_collection(
+            PolyCollection(list(np.stack([x, y], 2)[here]), facecolors=faces[here].tolist(), linewidths=0)
+        )
+        axes.set_xlim(left, right)
+        axes.set_ylim(int(pitch.min()) - 2, int(pitch.max()) + 2)
+        axes.set_ylabel("pitch (MIDI)")
+        axes.grid(axis="y", alpha=0.3)
+    rows[-1].set_xlabel("time (s)")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(words)}" title="{html.escape(words)}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{html.escape(words)}" src="data:image/png;base64,{data}">'
+    return f"<figure><figcaption>{html.escape(words)}</figcaption>{image}</figure>"
 
 
 def _parts_table(
