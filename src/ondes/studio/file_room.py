@@ -33,6 +33,9 @@ EXAMPLE = "example:"
 
 PIECE_BYTES = 2**18
 FULL_RETRY_S = 60
+DRAWN_LONGER = 5
+"""How many times longer than to read a file it may take to draw it."""
+
 VIEW_LOCKS = 64
 
 
@@ -57,7 +60,9 @@ class FileRoom:
         self.settings, self.store = settings, store
         self.beside_bytes = 0
         limits = {"wall_s": settings.inspect_s, "memory_bytes": settings.inspect_bytes}
-        self.readers, self.drawers = Readers(LIGHT, **limits), Readers(PICTURES, **limits)
+        self.readers = Readers(LIGHT, **limits)
+        # What is drawn was read within the limit already; where much else is done, a picture may take longer.
+        self.drawers = Readers(PICTURES, **limits | {"wall_s": DRAWN_LONGER * settings.inspect_s})
         self._view_locks = [threading.Lock() for _ in range(VIEW_LOCKS)]
         for name in ("files", "views", "incoming", "jobs"):
             (settings.folder / name).mkdir(parents=True, exist_ok=True)
