@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from composer_network import small_composer
+from symusic.core import ScoreTick
 
 from ondes.pipelines.composer_plans import plan_bars, write_plan
 from ondes.pipelines.composer_verbs import WindowSizes
@@ -120,3 +122,27 @@ def test_notes_that_double_others_are_asked_for_again_and_in_the_end_elsewhere()
     music, _ = _written([3, 2, 4], np.zeros_like)
     assert len(music) == 9
     assert np.unique(music.bar).tolist() == list(range(music.bar.max() + 1))
+
+
+def _bars_of(score: ScoreTick, quarters: int = 4) -> list[int]:
+    """Notes of each bar."""
+    onsets = [
+        note.time // (quarters * score.ticks_per_quarter) for track in score.tracks for note in track.notes
+    ]
+    return np.bincount(onsets).tolist()
+
+
+def test_pieces_are_as_dense_as_asked_for_or_as_usual_for_their_ensemble() -> None:
+    composer = small_composer(
+        default_densities={"": (6.0,), "piano": (1.0,), "string quartet": (3.0,)}, default_spreads=(0.0,)
+    )
+    for ensemble, density in (("piano", 1), ("string quartet", 3), ("organ", 6)):
+        piece = composer.generate(notes=48, ensemble=ensemble)[0]
+        assert _bars_of(piece) == [4 * density] * (48 // (4 * density))
+    assert _bars_of(composer.generate(bars=3, ensemble="piano", density=4.0)[0]) == [16] * 3
+    assert _bars_of(composer.generate(bars=5, ensemble="piano", metre="3/4")[0], 3) == [3] * 5
+
+
+def test_without_spreads_the_network_decides_in_which_bar_a_note_is() -> None:
+    pieces = small_composer(default_densities=(2.0,)).generate(4, notes=32, ensemble="piano")
+    assert [8] * 4 not in [_bars_of(piece) for piece in pieces]

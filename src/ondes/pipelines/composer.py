@@ -12,10 +12,17 @@ from ondes.models.note_transformer import NoteTransformer
 from ondes.pipelines.composer_continuous import complete_features
 from ondes.pipelines.composer_infilling import infilling
 from ondes.pipelines.composer_jobs import Bonus, job_of, next_window
-from ondes.pipelines.composer_pieces import Piece, Setting, as_given, extension, new_piece, scores_of
+from ondes.pipelines.composer_pieces import (
+    Piece,
+    Setting,
+    as_given,
+    extension,
+    new_piece,
+    scores_of,
+    setting_of,
+)
 from ondes.pipelines.composer_sampling import Job, Sampling, complete
 from ondes.pipelines.composer_variation import variation
-from ondes.pipelines.composer_verbs import WindowSizes
 from ondes.pipelines.composer_wishes import (
     Wishes,
     check_length,
@@ -25,7 +32,6 @@ from ondes.pipelines.composer_wishes import (
     parse_wishes,
 )
 from ondes.pipelines.stored import StoredPipeline
-from ondes.representations.metres import parse_metre
 from ondes.representations.note_features import FeatureStatistics
 from ondes.representations.note_tokens import NoteTokenSpec
 from ondes.score import ScoreSource
@@ -56,16 +62,16 @@ class ComposerPipeline(StoredPipeline):
         default_metre: Metre of new pieces.
         default_ensembles: New pieces for which none is asked take one of these by their seed; without, anybody plays.
         default_keys: The same of keys, for those without chords; without, the network has no key in mind.
-        default_densities: The same of notes a quarter; without spreads, for pieces of a number of notes alone.
-        default_spreads: The same of the spread of notes over bars (`plan_bars`); without, the network decides on bars.
+        default_densities: The same of notes a quarter, or by ensemble, "" for all others; see `Setting.densities`.
+        default_spreads: The same of the spread of notes over bars (`plan_bars`); without, that is the network's.
         default_rhythms: The same of how much likelier onsets of a bar beside are, as a difference of logarithms.
         loud_styles: Asked for one of these styles, the network says how loud new notes are; else the rules of
             `ondes.representations.expression` do, as where a given score has one velocity.
         top_p: Draw from the likeliest classes that make up this much.
-        key_bonus: How much likelier pitches of an asked key are; see `composer_constraints.prefer_key`.
+        key_bonus: How much likelier pitches of an asked key are; see `prefer_key`.
         home_key_bonus: The same of a key that the pipeline chose itself.
-        likeness: Bars that are filled in have as many notes of each part as the bar beside them; by field, how much
-            likelier what those have is, as a difference of logarithms. Without, that is left to the network.
+        likeness: By field, how much likelier what the bars beside a gap have is, as a difference of logarithms; a gap
+            has as many notes of each part as they. Without, that is left to the network.
         relative_temperatures: Of some fields, times the temperature.
         infill_temperatures: The same where bars are filled in.
         infill_order: Of the scheduler there; its own if missing.
@@ -86,7 +92,7 @@ class ComposerPipeline(StoredPipeline):
         default_metre: str = "4/4",
         default_ensembles: Sequence[str] = (),
         default_keys: Sequence[str] = (),
-        default_densities: Sequence[float] = (),
+        default_densities: Sequence[float] | dict[str, Sequence[float]] = (),
         default_spreads: Sequence[float] = (),
         default_rhythms: Sequence[float] = (),
         loud_styles: Sequence[str] = (),
@@ -112,7 +118,7 @@ class ComposerPipeline(StoredPipeline):
             default_metre=default_metre,
             default_ensembles=list(default_ensembles),
             default_keys=list(default_keys),
-            default_densities=list(default_densities),
+            default_densities=default_densities,
             default_spreads=list(default_spreads),
             default_rhythms=list(default_rhythms),
             loud_styles=list(loud_styles),
@@ -358,12 +364,7 @@ class ComposerPipeline(StoredPipeline):
         )
 
     def _setting(self) -> Setting:
-        sizes = WindowSizes(int(self.config["window_notes"]), int(self.config["context_notes"]))
-        spec = NoteTokenSpec(unquantised="offset" in self.network.fields)
-        names = ("loud_styles", "ensembles", "keys", "densities", "spreads", "rhythms")
-        lists = {name: tuple(self.config[name if "_" in name else f"default_{name}"]) for name in names}
-        metre, bpm = parse_metre(self.config["default_metre"]), float(self.config["default_bpm"])
-        return Setting(spec, sizes, metre, bpm, alike=bool(self.config["likeness"]), **lists)
+        return setting_of(self.config, NoteTokenSpec(unquantised="offset" in self.network.fields))
 
     def _carry_out(
         self, pieces: list[Piece], sampling: Sampling, progress: Progress | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from ondes.representations.bar_table import BarTable
 from ondes.representations.ensembles import PartSpec, parse_ensemble, with_two_hands
 from ondes.representations.instrument_names import instrument_name
 from ondes.representations.keys import Key, parse_key
-from ondes.representations.metres import Metre
+from ondes.representations.metres import Metre, parse_metre
 from ondes.representations.note_conditions import NoteConditions, conditions_of
 from ondes.representations.note_sequence import (
     PLAIN_VELOCITY,
@@ -62,8 +62,9 @@ class Setting:
         ensembles: New pieces take one of these where none is asked for; anybody plays where there are none.
         loud_styles: Asked for one of these, the network says how loud new notes are; else rules do.
         keys: New pieces for which neither a key nor chords are asked take one of these.
-        densities: New pieces for which no density is asked take one of these, in notes a quarter; where the network
-            decides in which bar a note is, those of a number of notes alone.
+        densities: New pieces for which no density is asked take one of these, in notes a quarter; by the name of the
+            ensemble, those of all others under "". Where the network decides in which bar a note is, pieces of a
+            number of notes alone.
         alike: Whether bars that are filled in resemble those beside them.
         rhythms: New pieces take one of these as the likeness of the rhythm of neighbouring bars, see `prefer_rhythm`.
         spreads: New pieces take one of these as that of the notes of their bars, see `plan_bars`; without, the network
@@ -77,10 +78,24 @@ class Setting:
     ensembles: tuple[str, ...] = ()
     loud_styles: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
-    densities: tuple[float, ...] = ()
+    densities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     alike: bool = False
     rhythms: tuple[float, ...] = ()
     spreads: tuple[float, ...] = ()
+
+
+def setting_of(config: Mapping[str, Any], spec: NoteTokenSpec) -> Setting:
+    """What verbs need to know of a model with given settings, which are those of `ComposerPipeline`."""
+    sizes = WindowSizes(int(config["window_notes"]), int(config["context_notes"]))
+    names = ("loud_styles", "ensembles", "keys", "spreads", "rhythms")
+    lists: dict[str, Any] = {
+        name: tuple(config[name if "_" in name else f"default_{name}"]) for name in names
+    }
+    densities = config["default_densities"]
+    by_ensemble = densities if isinstance(densities, dict) else {"": densities}
+    lists["densities"] = {name: tuple(own) for name, own in by_ensemble.items()}
+    metre, bpm = parse_metre(config["default_metre"]), float(config["default_bpm"])
+    return Setting(spec, sizes, metre, bpm, alike=bool(config["likeness"]), **lists)
 
 
 @dataclass
@@ -177,9 +192,12 @@ def _home_key(wishes: Wishes, setting: Setting, seed: int) -> Key | None:
 
 def _home_density(wishes: Wishes, setting: Setting, seed: int) -> float | None:
     """How many notes a quarter a new piece has, planned for the same reason."""
-    if wishes.density is not None or not setting.densities:
+    named = (name for name in setting.densities if name)
+    known = (name for name in named if with_two_hands(parse_ensemble(name)) == wishes.ensemble)
+    densities = setting.densities.get(next(known, ""), ())
+    if wishes.density is not None or not densities:
         return wishes.density
-    return setting.densities[drawing(seed, "density").integers(len(setting.densities))]
+    return densities[drawing(seed, "density").integers(len(densities))]
 
 
 def _bar_counts(
