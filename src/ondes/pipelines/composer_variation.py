@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from ondes.pipelines.composer_editing import (
     TickNotes,
@@ -64,7 +64,8 @@ def variation(
 ) -> Piece:
     """A score of which a share of the notes' rhythm, pitch, instruments and velocity is drawn anew; bars stay.
 
-    Where all have one velocity they keep it: each is a note that was there.
+    A note that would sound while another of its track and pitch does stays as it was, so that none is lost. Where all
+    have one velocity they keep it: each is a note that was there.
 
     Raises:
         UserError: If there is nothing to vary.
@@ -81,18 +82,58 @@ def variation(
         changed[:, BAR] = False
         rows = np.flatnonzero(changed.any(axis=1))
         new = rows_to_notes(tokens[rows], music.bar[rows], music.bars, spec=setting.spec)
-        gone = {
-            index: np.isin(np.arange(len(score.tracks[index].notes)), music.index[rows][own])
-            for index in np.unique(music.track[rows]).tolist()
-            for own in [music.track[rows] == index]
-        }
         added = _changed_notes(music.select(rows), new, changed[rows], score, tracks, setting.spec)
-        return edited(score, removed=gone, added=added)
+        while (doubles := doubling(score, _taken_out(score, music, rows), added)).any():
+            rows, added = rows[~doubles], added.select(~doubles)
+        return edited(score, removed=_taken_out(score, music, rows), added=added)
 
     conditions = with_wishes(conditions_of(music), wishes)
     parts = part_specs(list(tracks))
     expected = int(mask.any(axis=1).sum())
     return Piece(windows, finish, conditions, parts, music.bars, wishes, seed, expected)
+
+
+def _taken_out(
+    score: symusic.core.ScoreTick, music: NoteSequence, rows: Int64[np.ndarray, " rows"]
+) -> dict[int, Bool[np.ndarray, " notes"]]:
+    """Which notes of each track of the score make way for these of the music, by the track's index."""
+    return {
+        index: np.isin(np.arange(len(score.tracks[index].notes)), music.index[rows][own])
+        for index in np.unique(music.track[rows]).tolist()
+        for own in [music.track[rows] == index]
+    }
+
+
+def doubling(
+    score: symusic.core.ScoreTick, removed: Mapping[int, Bool[np.ndarray, " old"]], added: TickNotes
+) -> Bool[np.ndarray, " new"]:
+    """Which new notes would sound while another of their track and pitch does.
+
+    Args:
+        score: Is not changed.
+        removed: Which notes of a track go, by the track's index.
+        added: New notes.
+    """
+    found = np.zeros(len(added), np.bool_)
+    for index in np.unique(added.track).tolist():
+        table, own = score.tracks[index].notes.numpy(), np.flatnonzero(added.track == index)
+        stays = ~removed[index] if index in removed else np.ones(len(table["time"]), np.bool_)
+        row = np.concatenate([np.full(int(stays.sum()), -1), own])
+        begin, length, pitch = (
+            np.concatenate([table[name][stays].astype(np.int64), values[own]])
+            for name, values in (("time", added.time), ("duration", added.duration), ("pitch", added.pitch))
+        )
+        last: dict[int, tuple[int, int]] = {}
+        for place in np.lexsort((row, begin, pitch)).tolist():
+            until, before = last.get(int(pitch[place]), (-1, -1))
+            if begin[place] < until:
+                for one in (int(row[place]), before):
+                    if one >= 0:
+                        found[one] = True
+            end = int(begin[place] + max(length[place], 1))
+            if end > until:
+                last[int(pitch[place])] = end, int(row[place])
+    return found
 
 
 def _variation_mask(
