@@ -30,6 +30,10 @@ def test_checkpoints_become_a_model_that_separates(ondes: Ondes, tmp_path: Path)
     pitches = [note.pitch for track in read_score(tmp_path / "parts.mid").tracks for note in track.notes]
     assert sorted(pitches) == [48 + 3 * step for step in range(8)]
     assert json.loads((tmp_path / "parts.json").read_text())["choices"]["steps"] == 2
+    words = "--model", mine, "--steps", 2, "--sampler", "ddpm", "-o", tmp_path / "other.mid"
+    assert ondes("separate", tmp_path / "mix.mid", *words).status == 0
+    assert json.loads((tmp_path / "other.json").read_text())["choices"]["sampler"] == "ddpm"
+    assert ondes("replay", tmp_path / "other.json").status == 0
 
 
 def test_a_decoder_of_another_model_is_refused(ondes: Ondes, tmp_path: Path) -> None:

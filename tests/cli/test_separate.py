@@ -183,6 +183,7 @@ def test_the_parts_are_played_as_stems(
         (["-o", "x.wav"], "x.wav has no MIDI suffix"),
         (["--report", "page.pdf"], "page.pdf has no HTML suffix; name it page.html"),
         (["--polyphony", "two"], "--polyphony 'two' is no number of notes"),
+        (["--sampler", "ddpm"], "labels notes and has no sampler 'ddpm'; leave that out"),
         (["--into", "violin, cello", "--polyphony", "1,1,1"], "3 numbers of notes at once for 2 parts"),
         (["--audio", "out.wav"], "looks like a file"),
         (["--given", "nothing.mid"], "nothing.mid does not exist"),

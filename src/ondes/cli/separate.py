@@ -23,6 +23,13 @@ class Method(StrEnum):
     CLASSIFIER = "classifier"
 
 
+class Sampler(StrEnum):
+    """Of rolls."""
+
+    DDIM = "ddim"
+    DDPM = "ddpm"
+
+
 ScoreArgument = Annotated[
     Path, typer.Argument(metavar="SCORE", help="A MIDI file; its tracks are merged.", show_default=False)
 ]
@@ -74,6 +81,10 @@ StepsOption = Annotated[
     int | None,
     typer.Option(min=1, max=1000, help="Quality dial, 4 to 32. [default: the model's]", show_default=False),
 ]
+SamplerOption = Annotated[
+    Sampler | None,
+    typer.Option(help="Of a model of rolls (Mixture2Music). [default: the model's]", show_default=False),
+]
 TemperatureOption = Annotated[
     float | None,
     typer.Option(
@@ -122,6 +133,7 @@ def separate(
     audio: AudioOption = None,
     method: MethodOption = Method.DIFFUSION,
     steps: StepsOption = None,
+    sampler: SamplerOption = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = 0,
     allow_doubling: DoublingOption = False,
@@ -141,6 +153,7 @@ def separate(
         "given": None if given is None else str(given),
         "method": method.value,
         "steps": steps,
+        "sampler": sampler and sampler.value,
         "temperature": temperature,
         "seed": seed,
         "polyphony": _polyphony(polyphony),

@@ -57,8 +57,19 @@ def separated(
     pipeline: AnySeparator,
     progress: Callable[[float, float], None],
 ) -> Separation:
-    """The alternatives of an order; the progress is in notes."""
+    """The alternatives of an order; the progress is in notes.
+
+    Raises:
+        UserError: If it cannot be done.
+    """
+    from ondes.pipelines.mixture2music import Mixture2MusicPipeline  # noqa: PLC0415
+
     choices = dict(order.choices)
+    if "sampler" in choices and not isinstance(pipeline, Mixture2MusicPipeline):
+        raise UserError(
+            f"this model labels notes and has no sampler {choices['sampler']!r}; leave that out, or choose a model of "
+            "rolls (Mixture2Music)"
+        )
     if "given" in choices:
         choices["given"] = Path(choices["given"])
     return pipeline(score, n=order.count, progress=progress, **choices)
