@@ -125,9 +125,8 @@ def import_(
 
 def _use(folder: Path) -> str:
     """What a model that was written is good for."""
-    if (folder / "model_index.json").is_file():
-        return f"play it with 'ondes synth SCORE --model {folder}'"
-    return "it is the autoregressive baseline, to be loaded with SpectrogramAutoregressive.from_pretrained"
+    what = "" if (folder / "model_index.json").is_file() else "it is the autoregressive baseline; "
+    return f"{what}play it with 'ondes synth SCORE --model {folder}'"
 
 
 def _import_keras(source: str, output: Path, typed: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -143,6 +144,7 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
         official: Whether to compute as the official code does: padding up to `max_length` is read by the note encoder
             like tokens, and the network takes and gives unscaled log-mels, which are not clipped before the next frame
             is made of them. What goes in and out here is scaled all the same.
+        codec: Settings of the codec of its tokens; those of the published models if missing. Kept for who plays it.
     """
 
     config_name = "config.json"
@@ -162,6 +164,7 @@ class SpectrogramAutoregressive(ModelMixin, ConfigMixin):
         d_ff: int = 1024,
         dropout_rate: float = 0.1,
         official: bool = False,
+        codec: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.official = official

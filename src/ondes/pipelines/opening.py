@@ -9,7 +9,7 @@ from ondes.checkpoints.spectrogram_folder import INDEX, PUBLIC, is_spectrogram_f
 from ondes.errors import UserError
 from ondes.pipelines.bundled import resolve
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
-from ondes.pipelines.spectrogram_loading import hub_index
+from ondes.pipelines.spectrogram_loading import hub_index, is_baseline
 from ondes.pipelines.synthesis import SynthesisPipeline
 
 Player = SynthesisPipeline | SpectrogramDiffusionPipeline
@@ -41,7 +41,7 @@ def pipeline_class(name: str | Path) -> type[Player]:
     Raises:
         UserError: If there is no such model, or it plays nothing.
     """
-    if is_spectrogram_folder(Path(name)) or name == PUBLIC:
+    if is_spectrogram_folder(Path(name)) or is_baseline(name) or name == PUBLIC:
         return SpectrogramDiffusionPipeline
     place = resolve(name, kind="synthesiser", config=INDEX)
     index = read_json(place / INDEX) if isinstance(place, Path) else hub_index(place)

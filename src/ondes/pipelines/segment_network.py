@@ -1,4 +1,4 @@
-"""One way to ask the networks of Spectrogram Diffusion, the published ones and those of the PyTorch port."""
+"""One way to ask the networks of Spectrogram Diffusion: the published ones, those of the port, and the baseline."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ondes.models.port_spectrogram_diffusion import PortDiffusion
+from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
 from ondes.models.spectrogram_diffusion import ContextEncoder, FilmDecoder, NotesEncoder
 from ondes.models.spectrogram_layers import Memory
 from ondes.representations.events import pad_tokens
 
 
 @runtime_checkable
-class SegmentNetwork(Protocol):
-    """Encodes a batch of segments once, then denoises them as often as a sampler asks.
+class SegmentSizes(Protocol):
+    """What segments a network makes.
 
     Attributes:
         frames: Mel frames of a segment.
@@ -36,6 +37,11 @@ class SegmentNetwork(Protocol):
     def device(self) -> torch.device:
         """Where the networks are."""
         ...
+
+
+@runtime_checkable
+class SegmentNetwork(SegmentSizes, Protocol):
+    """Encodes a batch of segments once, then denoises them as often as a sampler asks."""
 
     def encode(self, tokens: Sequence[np.ndarray], contexts: Sequence[Tensor] | None) -> Memory:
         """What the decoder hears of each segment.
@@ -128,6 +134,31 @@ class PortNetwork:
     def denoise(self, noisy: Tensor, time: Tensor, memory: Memory) -> Tensor:
         """The network's answer to noisy segments (batch, frames, bands)."""
         return self.network(noisy, time, memory)
+
+
+class BaselineNetwork:
+    """The autoregressive baseline, which makes a segment frame by frame and needs no sampler.
+
+    Args:
+        network: Makes frames.
+    """
+
+    def __init__(self, network: SpectrogramAutoregressive) -> None:
+        self.network = network
+        self.frames = int(network.config["targets_length"])
+        self.bands = int(network.config["input_dims"])
+        self.most_tokens = int(network.config["max_length"])
+        self.context_frames = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.device
+
+    def generate(self, tokens: Sequence[np.ndarray], frames: int) -> Float[Tensor, "batch frames bands"]:
+        """Scaled log-mels of segments; padding of the tokens is dropped."""
+        ids, mask = token_batch(tokens, self.device)
+        return self.network.generate(ids, frames, token_mask=mask).float().clone()
 
 
 def token_batch(

@@ -15,22 +15,29 @@ from torch import Tensor
 from ondes.audio import Audio
 from ondes.diffusion.classifier_guidance import LogLikelihood
 from ondes.models.mel_decoder import OnnxMelDecoder
+from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
 from ondes.pipelines.loading import weights_hash
-from ondes.pipelines.segment_network import PortNetwork, PublishedNetwork, SegmentNetwork
+from ondes.pipelines.segment_network import (
+    BaselineNetwork,
+    PortNetwork,
+    PublishedNetwork,
+    SegmentNetwork,
+    SegmentSizes,
+)
 from ondes.pipelines.spectrogram_judge import Transcriber, judge_notes
 from ondes.pipelines.spectrogram_loading import (
     default_mel_decoder,
     load_mel_decoder,
     load_spectrogram_pipeline,
 )
-from ondes.pipelines.spectrogram_samplers import SAMPLER_STEPS, choose_sampling
+from ondes.pipelines.spectrogram_making import choose_making
+from ondes.pipelines.spectrogram_samplers import SAMPLER_STEPS
 from ondes.pipelines.spectrogram_segments import (
     Stretch,
     batches,
     choose_continuation,
     cut_segments,
     cut_windows,
-    sample_stretches,
 )
 from ondes.pipelines.spectrogram_voice import Voice
 from ondes.pipelines.stored import StoredPipeline
@@ -54,8 +61,9 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
     Args:
         notes_encoder: Encodes tokens; none for a `PortDiffusion`.
         continuous_encoder: Encodes the segment before; none for models without context.
-        decoder: Denoises; a `PortDiffusion` is all three networks in one.
-        scheduler: The sampler where the caller names none.
+        decoder: Denoises; a `PortDiffusion` is all three networks in one. A `SpectrogramAutoregressive`, the baseline
+            of the paper, makes frames one by one instead.
+        scheduler: The sampler where the caller names none; none for the baseline.
         melgan: Log-mel to audio: an `OnnxMelDecoder`, `FramedVocoder` or `FramedGriffinLim`; if missing, the
             one that comes with the package.
         codec: Settings of the token codec, as `make_codec` takes them.
@@ -68,7 +76,7 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
         batch_size: Segments that are denoised at once, at most.
     """
 
-    _optional_components: ClassVar[list[str]] = ["notes_encoder", "continuous_encoder", "melgan"]
+    _optional_components: ClassVar[list[str]] = ["notes_encoder", "continuous_encoder", "scheduler", "melgan"]
 
     int8_error: float | None = None
     """Relative error of the decoder's answer to noise, where its linear layers were made 8-bit."""
@@ -172,7 +180,8 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
             return self.exact_hash
         networks = [self.notes_encoder, self.continuous_encoder, self.decoder, self.vocoder]
         present = [network for network in networks if network is not None]
-        return weights_hash([self.config, self.scheduler.config], present)
+        settings = [self.config] if self.scheduler is None else [self.config, self.scheduler.config]
+        return weights_hash(settings, present)
 
     @property
     def vocoder(self) -> Any:
@@ -186,8 +195,10 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
         return default_mel_decoder()
 
     @property
-    def network(self) -> SegmentNetwork:
+    def network(self) -> SegmentNetwork | BaselineNetwork:
         """The networks behind the verbs that this pipeline asks of them."""
+        if isinstance(self.decoder, SpectrogramAutoregressive):
+            return BaselineNetwork(self.decoder)
         if self.notes_encoder is None:
             return PortNetwork(self.decoder)
         return PublishedNetwork(self.notes_encoder, self.continuous_encoder, self.decoder)
@@ -312,11 +323,13 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
     ) -> Iterator[tuple[int, Tensor, bool]]:
         """New frames of the songs (frames, bands) in any order of songs, and whether they are a song's last."""
         network = self.network
-        sampling = choose_sampling(
+        make = choose_making(
+            network,
             self.scheduler,
+            choices,
+            judge=self._judge,
             default_steps=self.default_steps,
             default_guidance=float(self.config["default_guidance"]),
-            **choices,
         )
         mode = choose_continuation(continuation, network, int(self.config["overlap_frames"]))
         plans = [self._plan(song, network, mode) for song in songs]
@@ -326,13 +339,11 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
         for batch in batches(plans, int(self.config["batch_size"]), parallel=mode == "none"):
             stretches = [plans[song][number] for song, number in batch]
             before, frames = done_frames, sum(stretch.kept for stretch in stretches)
-            made = sample_stretches(
-                network,
+            made = make(
                 stretches,
-                [histories[song] for song, _ in batch],
-                sampling,
+                songs=[songs[song] for song, _ in batch],
+                histories=[histories[song] for song, _ in batch],
                 use_context=mode == "context",
-                judge=self._judge(sampling.transcriber, [(songs[song], plans[song][n]) for song, n in batch]),
                 report=lambda share, before=before, frames=frames: report(
                     (before + share * frames) / OFFICIAL.frames_per_second
                 ),
@@ -368,7 +379,7 @@ class SpectrogramDiffusionPipeline(StoredPipeline):
         frames = torch.cat([frames, *[features[-1:]] * missing])
         return from_scaled(frames, feature_range=self.feature_range).cpu()
 
-    def _plan(self, notes: Notes, network: SegmentNetwork, mode: str) -> list[Stretch]:
+    def _plan(self, notes: Notes, network: SegmentSizes, mode: str) -> list[Stretch]:
         """The stretches of a song; none where there are no notes."""
         if not len(notes):
             return []

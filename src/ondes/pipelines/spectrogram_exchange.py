@@ -24,7 +24,7 @@ from ondes.files import folder_written_whole
 from ondes.models.mel_decoder import OnnxMelDecoder
 from ondes.models.port_spectrogram_diffusion import PortDiffusion
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
-from ondes.pipelines.spectrogram_loading import PUBLISHED_STEPS, from_parts, is_published
+from ondes.pipelines.spectrogram_loading import PUBLISHED_STEPS, from_parts, is_baseline, is_published
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
 from ondes.representations.events import Mt3Codec
 from ondes.representations.framed_mel import FEATURE_RANGE
@@ -111,7 +111,7 @@ def import_model(source: str, folder: Path, *, layout: str | None = None) -> str
     local = Path(source).exists()
     with folder_written_whole(folder) as beside:
         parts = READERS[layout](Path(source) if local else source)
-        # The baseline is no diffusion model, so no pipeline plays it: its network is saved as training saves it.
+        # The baseline's network is saved alone, as training saves it.
         saved = parts.network if isinstance(parts, BaselineParts) else _pipeline(parts)
         saved.save_pretrained(beside)
         # A folder is named, not placed: where it was says nothing elsewhere.
@@ -150,7 +150,7 @@ def export_model(model: str, folder: Path) -> list[str]:
     Raises:
         UserError: If there is no such model, it is of another kind, or the folder exists.
     """
-    if is_published(model):
+    if not is_baseline(model) and is_published(model):
         parts, notes = read_spectrogram_folder(model), []
     else:
         pipeline = SpectrogramDiffusionPipeline.from_pretrained(model)
@@ -180,7 +180,7 @@ def export_graphs(model: str, folder: Path, engine: str, *, int8: bool = False) 
 
     if int8 and engine != "onnx":
         raise UserError(f"no 8 bits for {engine!r}; 'onnx' has them: pass --to onnx, or leave out --int8")
-    if is_published(model):
+    if not is_baseline(model) and is_published(model):
         parts = read_spectrogram_folder(model)
     else:
         parts = _parts(SpectrogramDiffusionPipeline.from_pretrained(model), model)
@@ -194,9 +194,11 @@ def _parts(pipeline: SpectrogramDiffusionPipeline, model: str) -> SpectrogramPar
         UserError: If the networks are those of the PyTorch port.
     """
     if isinstance(pipeline.decoder, PortDiffusion) or pipeline.notes_encoder is None:
+        what = (
+            "a network of the PyTorch port" if isinstance(pipeline.decoder, PortDiffusion) else "the baseline"
+        )
         raise UserError(
-            f"{model} is a network of the PyTorch port, which diffusers does not have; export a model of the "
-            "published architecture"
+            f"{model} is {what}, which diffusers does not have; export a model of the published architecture"
         )
     prediction = pipeline.scheduler.config.get("prediction_type", "epsilon")
     return SpectrogramParts(

@@ -25,9 +25,10 @@ from ondes.errors import UserError
 from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.int8_linear import quantise_measured
 from ondes.models.mel_decoder import FramedGriffinLim, OnnxMelDecoder
-from ondes.pipelines.bundled import bundled_models, resolve, verify_names, verify_saved
+from ondes.models.spectrogram_autoregressive import SpectrogramAutoregressive
+from ondes.pipelines.bundled import NETWORK_CONFIG, bundled_models, resolve, verify_names, verify_saved
 from ondes.pipelines.loading import LOADING_ERRORS, quiet_loading, reason
-from ondes.pipelines.segment_network import SegmentNetwork
+from ondes.pipelines.segment_network import BaselineNetwork, SegmentNetwork
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def load_spectrogram_pipeline(
     """
     if isinstance(vocoder, str | Path):
         vocoder = load_mel_decoder(vocoder)
-    if is_published(name):
+    if not is_baseline(name) and is_published(name):
         _check_settings(name, settings)
         parts = read_spectrogram_folder(name)
         dtype = settings.get("torch_dtype", settings.get("dtype"))
@@ -71,6 +72,8 @@ def load_spectrogram_pipeline(
             if network is not None and dtype is not None:
                 network.to(dtype)
         pipeline = from_parts(kind, parts, vocoder=vocoder)
+    elif is_baseline(name):
+        pipeline = _load_baseline(kind, Path(name), vocoder=vocoder, settings=settings)
     else:
         pipeline = _load_own(load_own, name, vocoder=vocoder, settings=settings)
     if int8:
@@ -125,6 +128,44 @@ def is_published(name: str | Path) -> bool:
     return not (isinstance(entry, list) and str(entry[0]).startswith("ondes"))
 
 
+def is_baseline(name: str | Path) -> bool:
+    """Whether a folder holds the autoregressive baseline, as training and `ondes import` save it.
+
+    Raises:
+        UserError: If its settings are damaged.
+    """
+    file = Path(name) / NETWORK_CONFIG
+    bare = file.is_file() and not (Path(name) / INDEX).is_file()
+    return bare and read_json(file).get("_class_name") == SpectrogramAutoregressive.__name__
+
+
+def _load_baseline(
+    kind: Callable[..., Any], folder: Path, *, vocoder: Any, settings: Mapping[str, Any]
+) -> Any:
+    """A pipeline around the autoregressive baseline."""
+    verify_saved(folder)
+    try:
+        with quiet_loading():
+            network = SpectrogramAutoregressive.from_pretrained(
+                str(folder), **{"low_cpu_mem_usage": False, "use_safetensors": True, **settings}
+            )
+    except LOADING_ERRORS as error:
+        raise UserError(f"{folder} cannot be loaded as the baseline: {reason(error)}") from error
+    verify_names(folder, network.state_dict())
+    # Weights of others were trained with the programs of Slakh's classes.
+    return kind(
+        None,
+        None,
+        network,
+        None,
+        vocoder,
+        codec=network.config.get("codec"),
+        programs="slakh" if network.official else "as-is",
+        default_steps=1,
+        default_guidance=1.0,
+    )
+
+
 def hub_index(hub_id: str) -> dict[str, Any]:
     """The model_index.json of a model on the Hub.
 
@@ -176,7 +217,9 @@ def _quantise(pipeline: Any) -> None:
     Raises:
         UserError: If this processor cannot.
     """
-    network: SegmentNetwork = pipeline.network
+    network: SegmentNetwork | BaselineNetwork = pipeline.network
+    if isinstance(network, BaselineNetwork):
+        raise UserError("the autoregressive baseline does not compute with 8 bits; leave int8 out")
     # Integers are no weights that could be hashed.
     pipeline.exact_hash = pipeline.model_hash
     with torch.no_grad():

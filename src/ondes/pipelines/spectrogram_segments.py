@@ -23,7 +23,7 @@ from ondes.errors import UserError, nearest
 from ondes.models.spectrogram_layers import Memory
 from ondes.notes import Notes
 from ondes.pipelines.loading import fast_arithmetic
-from ondes.pipelines.segment_network import SegmentNetwork
+from ondes.pipelines.segment_network import BaselineNetwork, SegmentNetwork, SegmentSizes
 from ondes.pipelines.spectrogram_judge import Transcriber
 from ondes.representations.events import EventCodec, song_frames
 
@@ -78,7 +78,7 @@ class Sampling:
     transcriber_scale: float = 1.0
 
 
-def choose_continuation(wanted: str | None, network: SegmentNetwork, overlap_frames: int) -> str:
+def choose_continuation(wanted: str | None, network: SegmentSizes, overlap_frames: int) -> str:
     """How segments are joined.
 
     Args:
@@ -93,6 +93,8 @@ def choose_continuation(wanted: str | None, network: SegmentNetwork, overlap_fra
         return "context" if network.context_frames else "none"
     if wanted not in CONTINUATIONS:
         raise UserError(f"there is no continuation {wanted!r}: {nearest(wanted, CONTINUATIONS)}")
+    if wanted != "none" and not isinstance(network, SegmentNetwork):
+        raise UserError("this model makes each segment by itself; leave continuation out, or choose 'none'")
     if wanted == "context" and not network.context_frames:
         raise UserError("this model has no context encoder; leave continuation out, or choose 'inpainting'")
     if wanted == "inpainting" and not 0 < overlap_frames < network.frames:
@@ -103,7 +105,7 @@ def choose_continuation(wanted: str | None, network: SegmentNetwork, overlap_fra
     return wanted
 
 
-def cut_segments(notes: Notes, codec: EventCodec, network: SegmentNetwork) -> list[Stretch]:
+def cut_segments(notes: Notes, codec: EventCodec, network: SegmentSizes) -> list[Stretch]:
     """A song side by side; segments with too many tokens are split.
 
     Raises:
@@ -113,7 +115,7 @@ def cut_segments(notes: Notes, codec: EventCodec, network: SegmentNetwork) -> li
     return [Stretch(segment.tokens, segment.start_frame, 0, segment.frames) for segment in segments]
 
 
-def cut_windows(notes: Notes, codec: EventCodec, network: SegmentNetwork, overlap: int) -> list[Stretch]:
+def cut_windows(notes: Notes, codec: EventCodec, network: SegmentSizes, overlap: int) -> list[Stretch]:
     """A song in windows that overlap, each of which continues the one before; with too many tokens they are shorter.
 
     Args:
@@ -197,6 +199,23 @@ def sample_stretches(
     with torch.no_grad():
         report(0.0)
         return kept(noise, sampled).clamp(-1, 1)
+
+
+def generate_stretches(
+    network: BaselineNetwork, stretches: Sequence[Stretch], *, report: Callable[[float], None]
+) -> Float[Tensor, "batch frames bands"]:
+    """Scaled log-mels of several stretches by the autoregressive baseline, no frame more than the longest keeps.
+
+    Args:
+        network: Makes frames.
+        stretches: Of any songs.
+        report: Called with the share that is done, before and after; may raise.
+    """
+    report(0.0)
+    with fast_arithmetic(network.device):
+        made = network.generate([s.tokens for s in stretches], max(s.kept for s in stretches))
+    report(1.0)
+    return made.clamp(-1, 1)
 
 
 def _guided(network: SegmentNetwork, memory: Memory, sampling: Sampling) -> Denoiser:

@@ -61,6 +61,7 @@ class SpectrogramAutoregressiveTraining(SpectrogramTraining):
             d_kv=head_dim,
             d_ff=dim_feedforward,
             dropout_rate=dropout,
+            codec=make_codec(codec).to_config(),
         )
         super().__init__(
             network,
