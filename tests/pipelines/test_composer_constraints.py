@@ -16,6 +16,7 @@ from ondes.pipelines.composer_constraints import (
     only_parts,
     prefer_classes,
     prefer_key,
+    prefer_triplets,
     rules_for,
     within_bars,
 )
@@ -349,3 +350,15 @@ def test_a_narrow_compass_is_kept():
     rules = rules_for(parts=drone, classes=C_MAJOR)
     done = drawn_within(sampler(2, constraint_of(rules)), hidden(5), rules, sizes=SIZES)
     assert done[0, :, PITCH].tolist() == [60] * 5
+
+
+def test_triplets_are_likelier_where_no_sixteenth_begins() -> None:
+    logits = blind(3, 2)
+    changed = prefer_triplets(1.5)(row(), logits)
+    more = changed[POSITION] - logits[POSITION]
+    places = {place for place in range(24) if more[0, 0, place] > 0}
+    thirds = {round(24 * number / 6) for number in range(6)}
+    assert places == thirds - {round(24 * number / 4) for number in range(4)} == {4, 8, 16, 20}
+    assert torch.allclose(more, (1.5 * (more > 0)).expand_as(more), atol=1e-6)
+    assert torch.allclose(more[..., 24:], more[..., :-24], atol=1e-6)
+    assert all(torch.equal(changed[field], logits[field]) for field in range(len(SIZES)) if field != POSITION)

@@ -25,9 +25,9 @@ from ondes.pipelines.composer_sampling import Job, Sampling, complete
 from ondes.pipelines.composer_variation import variation
 from ondes.pipelines.composer_wishes import (
     Wishes,
-    check_length,
     check_sampling,
     check_strength,
+    checked_length,
     parse_keep,
     parse_wishes,
 )
@@ -65,6 +65,7 @@ class ComposerPipeline(StoredPipeline):
         default_densities: The same of notes a quarter, or by ensemble, "" for all others; see `Setting.densities`.
         default_spreads: The same of the spread of notes over bars (`plan_bars`); without, that is the network's.
         default_rhythms: The same of how much likelier onsets of a bar beside are, as a difference of logarithms.
+        default_triplets: The same of how much likelier places of triplets are.
         loud_styles: Asked for one of these styles, the network says how loud new notes are; else the rules of
             `ondes.representations.expression` do, as where a given score has one velocity.
         top_p: Draw from the likeliest classes that make up this much.
@@ -95,6 +96,7 @@ class ComposerPipeline(StoredPipeline):
         default_densities: Sequence[float] | dict[str, Sequence[float]] = (),
         default_spreads: Sequence[float] = (),
         default_rhythms: Sequence[float] = (),
+        default_triplets: Sequence[float] = (),
         loud_styles: Sequence[str] = (),
         top_p: float = 0.95,
         key_bonus: float = 0.5,
@@ -121,6 +123,7 @@ class ComposerPipeline(StoredPipeline):
             default_densities=default_densities,
             default_spreads=list(default_spreads),
             default_rhythms=list(default_rhythms),
+            default_triplets=list(default_triplets),
             loud_styles=list(loud_styles),
             top_p=top_p,
             key_bonus=key_bonus,
@@ -207,7 +210,7 @@ class ComposerPipeline(StoredPipeline):
         """
         if n < 1:
             raise UserError(f"{n} pieces: 1 or more are allowed")
-        notes, bars = self._length(notes, bars)
+        notes, bars = checked_length(notes, bars, self.config["default_notes"])
         wishes, sampling = self._choices(choices)
         setting = self._setting()
         seeds = range(seed, seed + n) if isinstance(seed, int) else seed
@@ -244,7 +247,7 @@ class ComposerPipeline(StoredPipeline):
         Raises:
             UserError: If the score has no notes, or a wish makes no sense.
         """
-        notes, bars = self._length(notes, bars)
+        notes, bars = checked_length(notes, bars, self.config["default_notes"])
         wishes, sampling = self._choices(choices, without=("tempo", "metre", "ensemble"))
         pieces = [
             extension(one, wishes, self._setting(), notes=notes, bars=bars, seed=seed + item)
@@ -329,10 +332,6 @@ class ComposerPipeline(StoredPipeline):
             for item, one in enumerate(scores_of(score))
         ]
         return as_given(score, self._carry_out(pieces, sampling, progress))
-
-    def _length(self, notes: int | None, bars: int | None) -> tuple[int | None, int | None]:
-        check_length(notes, bars)
-        return (int(self.config["default_notes"]) if notes is None and bars is None else notes), bars
 
     def _choices(
         self, choices: dict[str, Any], *, without: tuple[str, ...] = (), fills: bool = False

@@ -19,7 +19,7 @@ from ondes.pipelines.composer_rules import Allowed, Rule, Tokens, replaced
 from ondes.representations.chords import ChordTrack
 from ondes.representations.ensembles import PartSpec
 from ondes.representations.keys import KRUMHANSL_KESSLER, Key
-from ondes.representations.note_sequence import DRUMS
+from ondes.representations.note_sequence import DRUMS, STEPS_PER_QUARTER
 from ondes.representations.note_tokens import BAR, INSTRUMENT, PART_NUMBER, PITCH, POSITION, SIZES
 
 ANY_CLASS = frozenset(range(12))
@@ -143,6 +143,22 @@ def prefer_key(key: Key, *, bonus: float) -> Constraint:
     profile = np.roll(KRUMHANSL_KESSLER[int(key.mode == "minor")], key.tonic)
     standard = (profile - profile.mean()) / profile.std()
     return _favour(torch.from_numpy(bonus * standard).float())
+
+
+def prefer_triplets(bonus: float) -> Constraint:
+    """Places of triplets are e^bonus times as likely: thirds and sixths of a quarter note at which no sixteenth begins.
+
+    Args:
+        bonus: As a difference of logarithms; 0 leaves everything to the network.
+    """
+    place = torch.arange(SIZES[POSITION])
+    sixth, sixteenth = STEPS_PER_QUARTER // 6, STEPS_PER_QUARTER // 4
+    extra = bonus * ((place % sixth == 0) & (place % sixteenth != 0))
+
+    def constrain(_: Tensor, logits: Logits) -> Logits:
+        return replaced(logits, POSITION, logits[POSITION] + extra.to(logits[POSITION]))
+
+    return constrain
 
 
 def aim_at_bars(total: float, drawn: Bool[np.ndarray, " notes"]) -> Constraint:

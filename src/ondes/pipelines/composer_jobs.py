@@ -12,6 +12,7 @@ from ondes.pipelines.composer_constraints import (
     ANY_CLASS,
     aim_at_bars,
     prefer_key,
+    prefer_triplets,
     rules_for,
     within_bars,
 )
@@ -65,6 +66,8 @@ def job_of(piece: Piece, problem: Problem, number: int, bonus: Bonus) -> Job:
         before.append(aim_at_bars(_bars_at(problem, wishes.density), problem.drawn))
     if piece.rhythm:
         before.append(prefer_rhythm(piece.rhythm))
+    if piece.triplets:
+        before.append(prefer_triplets(piece.triplets))
     if problem.likely is not None:
         before.append(prefer_tokens(problem.likely, bonus.likeness))
     missing = [part for part in piece.parts or () if (part.instrument, part.part_number) in problem.must_play]

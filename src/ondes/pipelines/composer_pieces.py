@@ -67,6 +67,7 @@ class Setting:
             number of notes alone.
         alike: Whether bars that are filled in resemble those beside them.
         rhythms: New pieces take one of these as the likeness of the rhythm of neighbouring bars, see `prefer_rhythm`.
+        triplets: The same of how much likelier places of triplets are, see `prefer_triplets`.
         spreads: New pieces take one of these as that of the notes of their bars, see `plan_bars`; without, the network
             decides in which bar a note is.
     """
@@ -81,13 +82,14 @@ class Setting:
     densities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     alike: bool = False
     rhythms: tuple[float, ...] = ()
+    triplets: tuple[float, ...] = ()
     spreads: tuple[float, ...] = ()
 
 
 def setting_of(config: Mapping[str, Any], spec: NoteTokenSpec) -> Setting:
     """What verbs need to know of a model with given settings, which are those of `ComposerPipeline`."""
     sizes = WindowSizes(int(config["window_notes"]), int(config["context_notes"]))
-    names = ("loud_styles", "ensembles", "keys", "spreads", "rhythms")
+    names = ("loud_styles", "ensembles", "keys", "spreads", "rhythms", "triplets")
     lists: dict[str, Any] = {
         name: tuple(config[name if "_" in name else f"default_{name}"]) for name in names
     }
@@ -113,6 +115,7 @@ class Piece:
         expected_notes: About how many have to be drawn.
         key_asked: Whether the key of the wishes is one, rather than the pipeline's own choice.
         rhythm: How much likelier onsets of a bar beside are, see `prefer_rhythm`.
+        triplets: How much likelier places of triplets are, see `prefer_triplets`.
     """
 
     windows: Generator[Problem, Tokens, Any]
@@ -125,6 +128,7 @@ class Piece:
     expected_notes: int
     key_asked: bool = True
     rhythm: float = 0.0
+    triplets: float = 0.0
 
 
 def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int | None, seed: int) -> Piece:
@@ -169,10 +173,13 @@ def new_piece(wishes: Wishes, setting: Setting, *, notes: int | None, bars: int 
     conditions = with_wishes(NoteConditions(metre=metre, tempo_bpm=bpm), wishes)
     expected = notes if notes is not None else NOTES_A_BAR * (bars or 0)
     expected = expected if counts is None else int(counts.sum())
-    rhythm = (
-        setting.rhythms[drawing(seed, "rhythm").integers(len(setting.rhythms))] if setting.rhythms else 0.0
+    rhythm, triplets = (
+        own[drawing(seed, word).integers(len(own))] if own else 0.0
+        for word, own in (("rhythm", setting.rhythms), ("triplets", setting.triplets))
     )
-    return Piece(windows, finish, conditions, parts, table, wishes, seed, expected, key_asked, rhythm)
+    return Piece(
+        windows, finish, conditions, parts, table, wishes, seed, expected, key_asked, rhythm, triplets
+    )
 
 
 def _players(wishes: Wishes, setting: Setting, seed: int) -> tuple[PartSpec, ...] | None:

@@ -99,8 +99,8 @@ def _parts(ensemble: str | Sequence[PartSpec] | None) -> tuple[PartSpec, ...] | 
     return parse_ensemble(ensemble) if isinstance(ensemble, str) else tuple(ensemble)
 
 
-def check_length(notes: int | None, bars: int | None) -> None:
-    """Refuse lengths that cannot be.
+def checked_length(notes: int | None, bars: int | None, usual: int) -> tuple[int | None, int | None]:
+    """A length in notes or bars; the usual number of notes where neither is given.
 
     Raises:
         UserError: If both are given, or one is out of range.
@@ -111,6 +111,7 @@ def check_length(notes: int | None, bars: int | None) -> None:
         raise UserError(f"{notes} notes: 1 to {MOST_NOTES} are allowed")
     if bars is not None and not 1 <= bars <= MOST_BARS:
         raise UserError(f"{bars} bars: 1 to {MOST_BARS} are allowed")
+    return (usual if notes is None and bars is None else notes), bars
 
 
 def check_sampling(steps: int, guidance_scale: float, temperature: float) -> None:
