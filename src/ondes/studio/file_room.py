@@ -59,10 +59,10 @@ class FileRoom:
     def __init__(self, settings: StudioSettings, store: Store) -> None:
         self.settings, self.store = settings, store
         self.beside_bytes = 0
-        limits = {"wall_s": settings.inspect_s, "memory_bytes": settings.inspect_bytes}
-        self.readers = Readers(LIGHT, **limits)
+        wall_s, memory_bytes = settings.inspect_s, settings.inspect_bytes
+        self.readers = Readers(LIGHT, wall_s=wall_s, memory_bytes=memory_bytes)
         # What is drawn was read within the limit already; where much else is done, a picture may take longer.
-        self.drawers = Readers(PICTURES, **limits | {"wall_s": DRAWN_LONGER * settings.inspect_s})
+        self.drawers = Readers(PICTURES, wall_s=DRAWN_LONGER * wall_s, memory_bytes=memory_bytes)
         self._view_locks = [threading.Lock() for _ in range(VIEW_LOCKS)]
         for name in ("files", "views", "incoming", "jobs"):
             (settings.folder / name).mkdir(parents=True, exist_ok=True)
