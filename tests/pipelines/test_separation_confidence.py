@@ -32,6 +32,21 @@ def test_a_worth_that_explains_all_shares_is_found_exactly() -> None:
     assert Calibration.of(restated(stated, (shift, slope)), right).error == pytest.approx(0, abs=1e-9)
 
 
+def test_labels_next_to_certain_do_not_throw_the_fit_off() -> None:
+    # Of labels stated at 1 - 1e-6 nine in ten are right, of a few at 0.6 and 0.9 all but one in four and one in twenty.
+    stated = np.repeat([1 - 1e-6, 0.6, 0.9], [900, 40, 60])
+    right = np.ones(1000, np.bool_)
+    right[[*range(90), *range(900, 910), *range(940, 943)]] = False
+    shift, slope = fit_worth([(stated, right, 1.0)])
+
+    def loss(worth: tuple[float, float]) -> float:
+        chance = restated(stated, worth)
+        return float(-np.log(np.where(right, chance, 1 - chance)).sum())
+
+    near = [(shift + a, slope + b) for a in (-0.01, 0.0, 0.01) for b in (-0.01, 0.0, 0.01)]
+    assert min(near, key=loss) == (shift, slope)
+
+
 def test_a_note_that_counts_twice_is_two_notes() -> None:
     rng = np.random.default_rng(0)
     songs = [(chances := rng.random(50), rng.random(50) < chances) for _ in range(2)]

@@ -109,6 +109,55 @@ def test_a_classifier_of_its_own_is_used_saved_and_loaded(tmp_path):
     assert np.array_equal(separated(score, loaded, into=QUARTET, method="classifier").labels, only.labels)
 
 
+@pytest.mark.parametrize(
+    ("choices", "method"),
+    [
+        ({}, "classifier"),
+        ({"n": 2}, "diffusion"),
+        ({"steps": 8}, "diffusion"),
+        ({"temperature": 0.0}, "diffusion"),
+        ({"given": score_of(mixture([(0, 240, 76, 60)], program=40))}, "diffusion"),
+    ],
+)
+def test_one_answer_without_known_parts_is_the_classifiers(choices, method):
+    both = SeparationPipeline(separator(0).network, separator(3).network, window_notes=16, overlap_notes=8)
+    score = score_of(chords(1))
+    made = {
+        name: both(score, into=QUARTET, method=name, **choices)
+        for name in ("auto", "diffusion", "classifier")
+    }
+    labels = {name: one.labels.tolist() for name, one in made.items()}
+    assert labels["auto"] == labels[method]
+    assert labels["diffusion"] != labels["classifier"]
+
+
+def test_diffusion_that_only_holds_on_to_the_classifier_is_the_classifier():
+    score = score_of(chords(1))
+    nets = separator(0).network, separator(3).network
+    alone, tied = (
+        SeparationPipeline(*nets, window_notes=64, overlap_notes=32, anchor=anchor) for anchor in (None, 1.0)
+    )
+    labels = {
+        (name, method): model(score, into=QUARTET, method=method).labels.tolist()
+        for name, model in (("alone", alone), ("tied", tied))
+        for method in ("diffusion", "classifier")
+    }
+    assert labels["tied", "diffusion"] == labels["tied", "classifier"] == labels["alone", "classifier"]
+    assert labels["alone", "diffusion"] != labels["alone", "classifier"]
+    # What is known is the network's alone.
+    given = score_of(mixture([(0, 240, 76, 60)], program=40))
+    both = [
+        model(score, into=QUARTET, given=given, method="diffusion").labels.tolist() for model in (alone, tied)
+    ]
+    assert both[0] == both[1]
+
+
+def test_a_model_without_a_classifier_takes_diffusion():
+    score = score_of(chords(1))
+    made = [separator(0)(score, into=QUARTET, method=name).labels.tolist() for name in ("auto", "diffusion")]
+    assert made[0] == made[1]
+
+
 def test_known_parts_stay_and_the_others_are_completed():
     score = score_of(chords(2))
     known = score_of(

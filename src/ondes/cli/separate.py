@@ -19,6 +19,7 @@ from ondes.tasks.separating import DEFAULT_MODEL, VERB
 class Method(StrEnum):
     """Who decides."""
 
+    AUTO = "auto"
     DIFFUSION = "diffusion"
     CLASSIFIER = "classifier"
 
@@ -76,7 +77,12 @@ AudioOption = Annotated[
         metavar="FOLDER", help="Play it, too: one audio file a part, and the mix.", show_default=False
     ),
 ]
-MethodOption = Annotated[Method, typer.Option(help="classifier: each note by itself, all at once.")]
+MethodOption = Annotated[
+    Method,
+    typer.Option(
+        help="classifier: each note by itself, all at once; auto: where no part is known and one answer is wanted."
+    ),
+]
 StepsOption = Annotated[
     int | None,
     typer.Option(min=1, max=1000, help="Quality dial, 4 to 32. [default: the model's]", show_default=False),
@@ -131,7 +137,7 @@ def separate(
     keep: KeepOption = False,
     report: ReportOption = None,
     audio: AudioOption = None,
-    method: MethodOption = Method.DIFFUSION,
+    method: MethodOption = Method.AUTO,
     steps: StepsOption = None,
     sampler: SamplerOption = None,
     temperature: TemperatureOption = None,

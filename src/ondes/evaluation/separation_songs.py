@@ -124,13 +124,17 @@ def to_song(source: str, sequence: NoteSequence, group: str | None = None) -> So
 
 
 def _roles(group: str, parts: Sequence[Part]) -> list[str]:
+    """What each part is measured as; of other groups than the evaluation's its instrument."""
     if group == ORCHESTRA:
         return [family(instrument) for instrument, _ in parts]
     if group == QUARTET:
         return ["violin 1", "violin 2", "viola", "cello"]
     if group == CHORALE:
         return list(_CHORALE_NAMES)
-    return [f"piano, {('right', 'left')[number]} hand" if not kind else "voice" for kind, number in parts]
+    if group == SONG:
+        hands = ("right", "left")
+        return [f"piano, {hands[number]} hand" if not kind else "voice" for kind, number in parts]
+    return [instrument_name(instrument) for instrument, _ in parts]
 
 
 def cut(song: Song, notes: int, *, seed: int = 0) -> Song:

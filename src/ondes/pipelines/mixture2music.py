@@ -137,7 +137,7 @@ class Mixture2MusicPipeline(StoredPipeline):
         *,
         into: str | Sequence[PartSpec] | None = None,
         n: int = 1,
-        method: str = "diffusion",
+        method: str = "auto",
         steps: int | None = None,
         sampler: str | None = None,
         seed: int = 0,
@@ -151,7 +151,7 @@ class Mixture2MusicPipeline(StoredPipeline):
                 channel stay drums, and no others become drums.
             into: Who plays: only parts that the network has, each once. All that get notes where missing.
             n: How many alternatives.
-            method: "diffusion", the only one.
+            method: "diffusion", the only one, which "auto" takes.
             steps: Of the sampler; those that divide 1000 are spaced evenly.
             sampler: "ddim" or "ddpm"; the model's own where None.
             seed: Of the first alternative; the next has the next.
@@ -176,7 +176,7 @@ class Mixture2MusicPipeline(StoredPipeline):
             raise UserError(
                 f"{n} alternatives in {steps} steps: 1 or more are allowed, in 1 to {TRAIN_STEPS} steps"
             )
-        if method != "diffusion":
+        if method not in ("auto", "diffusion"):
             raise UserError(f"Mixture2Music has no method {method!r}; 'diffusion' is the only one")
         many = [read_score(one) for one in (score if isinstance(score, list) else [score])]
         made = []

@@ -13,6 +13,7 @@ from jaxtyping import Int64
 
 from ondes.errors import UserError, nearest
 from ondes.models.part_labeller import PartLabeller
+from ondes.pipelines.separation_anchor import Anchored
 from ondes.pipelines.separation_confidence import UNCHANGED, Worth
 from ondes.pipelines.separation_constraints import PartRules, limits_of
 from ondes.pipelines.separation_kin import read_as, sung
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float, float], None]
 """Called with the notes that have their part and with all, after every window; what it raises stops the work."""
 
-METHODS = ("diffusion", "classifier")
+METHODS = ("auto", "diffusion", "classifier")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class SeparationPipeline(StoredPipeline):
 
     Args:
         network: Names the parts of notes some of which are labelled.
-        classifier: One of the same size that labels each note by itself, for `method="classifier"`; `network` does
-            that, too, if it is missing.
+        classifier: One of the same size that labels each note by itself; `network` does that, too, if it is missing.
         window_notes: Notes that the network sees at once.
         overlap_notes: How many of them are of the window before and have their labels already.
         default_steps: Steps of the first window where the caller names none.
@@ -79,6 +79,7 @@ class SeparationPipeline(StoredPipeline):
         doubling_probability: Least probability of a further part for a note, where doubling is allowed.
         kin: Ensembles that training hardly had, see `ondes.pipelines.separation_kin`; their temperatures are
             "calibration" and "classifier_calibration", their worths "worth" and "classifier_worth".
+        anchor: How much diffusion holds on to the classifier where no part is known, 0 to 1; see `Anchored.least`.
         worth: What a stated probability is worth as confidence, see `ondes.pipelines.separation_confidence`.
         classifier_worth: The same of the classifier.
     """
@@ -98,6 +99,7 @@ class SeparationPipeline(StoredPipeline):
         classifier_calibration: float = 1.0,
         doubling_probability: float = 0.3,
         kin: dict[str, Any] | None = None,
+        anchor: float | None = None,
         worth: Sequence[float] = UNCHANGED,
         classifier_worth: Sequence[float] = UNCHANGED,
     ) -> None:
@@ -113,6 +115,7 @@ class SeparationPipeline(StoredPipeline):
             classifier_calibration=classifier_calibration,
             doubling_probability=doubling_probability,
             kin=kin,
+            anchor=anchor,
             worth=list(worth),
             classifier_worth=list(classifier_worth),
         )
@@ -157,7 +160,7 @@ class SeparationPipeline(StoredPipeline):
         given: ScoreSource | None = None,
         keep: bool = False,
         n: int = 1,
-        method: str = "diffusion",
+        method: str = "auto",
         steps: int | None = None,
         temperature: float | None = None,
         seed: int = 0,
@@ -178,7 +181,9 @@ class SeparationPipeline(StoredPipeline):
             keep: Tracks whose instrument is asked for keep their notes; the others are separated. Without `into` a
                 score that is separate already comes back as it is.
             n: How many alternatives.
-            method: "diffusion", or "classifier", which labels each note by itself.
+            method: "diffusion", or "classifier", which labels each note by itself, all at once. "auto" takes what is
+                better: the classifier where one answer is wanted, no part is known and neither steps nor temperature
+                are given; else, or where the model has none, diffusion.
             steps: Of the sampler, for the first window.
             temperature: Of every alternative; where missing the first takes the likeliest labels.
             seed: Of the first alternative; the next has the next.
@@ -221,6 +226,7 @@ class SeparationPipeline(StoredPipeline):
         Raises:
             UserError: If one makes no sense.
         """
+        said = steps is not None or temperature is not None
         steps = int(self.config["default_steps"]) if steps is None else steps
         if n < 1:
             raise UserError(f"{n} alternatives: 1 or more are allowed")
@@ -241,6 +247,8 @@ class SeparationPipeline(StoredPipeline):
             int(self.config["window_notes"]),
             int(self.config["overlap_notes"]),
         )
+        if method == "auto" and (self.classifier is None or n > 1 or said):
+            method = "diffusion"
         return _Order(method, sampling, rules, allow_doubling=False)
 
     def _separated(
@@ -266,7 +274,10 @@ class SeparationPipeline(StoredPipeline):
         )
         labels, about = read_as(Labels.of(parts, hands=rules.playable_hands), self.config["kin"] or {})
         kept = rules if rules.polyphony is not None else replace(rules, polyphony=sung(about, parts))
-        order = _Order(order.method, order.sampling, kept, order.allow_doubling)
+        method = order.method
+        if method == "auto":
+            method = "diffusion" if (known[~notes.is_drum] >= 0).any() else "classifier"
+        order = _Order(method, order.sampling, kept, order.allow_doubling)
         _, worth = self._stated_by(order.method, about)
         made = self._labelled(sequence, labels, known, order, about, progress)
         if rules:
@@ -365,6 +376,10 @@ class SeparationPipeline(StoredPipeline):
         calibration, _ = self._stated_by(order.method, about)
         settings = replace(order.sampling, calibration=calibration)
         if order.method == "diffusion":
+            if self.classifier is not None and self.config["anchor"] is not None and (own < 0).all():
+                temperatures = calibration, self._stated_by("classifier", about)[0]
+                network = Anchored(network, self.classifier, temperatures, float(self.config["anchor"]))
+                settings = order.sampling
             return label_windows(network, sequence, labels, own, order.rules, settings, on_notes)
         classified = classify_windows(network, sequence, labels, settings, on_notes)
         return label_windows(

@@ -47,11 +47,19 @@ def fit_worth(
     weight = np.concatenate([np.full(len(own), counts) for own, _, counts in songs])
     terms = np.stack([np.ones_like(stated), np.log(stated / (1 - stated))], 1)
     found = np.array(UNCHANGED)
+
+    def loss(worth: Float64[np.ndarray, "2"]) -> float:
+        odds = terms @ worth
+        return float(weight @ (np.logaddexp(0.0, odds) - right * odds))
+
     for _ in range(ROUNDS):
         chance = 1 / (1 + np.exp(-terms @ found))
         slope = terms.T @ (weight * (chance - right))
         bend = (terms * (weight * chance * (1 - chance))[:, None]).T @ terms
         step = np.linalg.solve(bend, slope)
+        # A whole step may go far too far where most labels are next to certain.
+        while loss(found - step) > loss(found) and np.abs(step).max() >= 1e-12:
+            step /= 2
         found = found - step
         if np.abs(step).max() < 1e-12:
             break

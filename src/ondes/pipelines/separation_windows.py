@@ -13,6 +13,7 @@ from ondes.diffusion.label_sampling import LabelDenoiser, LabelSample, sample_la
 from ondes.diffusion.noise import position_seed
 from ondes.diffusion.sampling import kept, kept_all
 from ondes.models.part_labeller import PartLabeller
+from ondes.pipelines.separation_anchor import Anchored
 from ondes.pipelines.separation_constraints import PartRules, WindowRules
 from ondes.pipelines.separation_parts import Labels
 from ondes.representations.mixtures import MixtureFacts, PartSet, collate_parts, facts_of
@@ -85,7 +86,7 @@ def window_facts(sequence: NoteSequence, span: tuple[int, int], device: torch.de
 
 
 def label_windows(
-    network: PartLabeller,
+    network: PartLabeller | Anchored,
     sequence: NoteSequence,
     labels: Labels,
     known: Int64[np.ndarray, " notes"],
@@ -137,7 +138,7 @@ class _Walk:
 
     def __init__(
         self,
-        network: PartLabeller,
+        network: PartLabeller | Anchored,
         sequence: NoteSequence,
         labels: Labels,
         rules: PartRules,

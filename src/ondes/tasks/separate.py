@@ -38,8 +38,9 @@ class Separate(Task):
     keep: Annotated[bool, Field(description="Tracks whose instrument is asked for keep their notes.")] = False
     n: Annotated[int, Field(ge=1, le=1000, description="How many alternatives.")] = 1
     method: Annotated[
-        Literal["diffusion", "classifier"], Field(description="classifier: each note by itself, all at once.")
-    ] = "diffusion"
+        Literal["auto", "diffusion", "classifier"],
+        Field(description="classifier: each note by itself, all at once; auto: where no part is known."),
+    ] = "auto"
     steps: Steps = None
     temperature: Annotated[
         float | None,
