@@ -24,6 +24,7 @@ from ondes.evaluation.memory_probe import long_notes
 from ondes.models.mel_decoder import FramedGriffinLim
 from ondes.models.spectrogram_diffusion import ContextEncoder, FilmDecoder, NotesEncoder
 from ondes.pipelines.loading import cpu_multiplies_bfloat16, fast_arithmetic
+from ondes.pipelines.segment_network import SegmentNetwork
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_loading import default_mel_decoder, load_mel_decoder
 from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
@@ -83,6 +84,7 @@ def _pipeline(sizes: dict[str, Any], options: argparse.Namespace) -> Spectrogram
 def _step(pipeline: SpectrogramDiffusionPipeline, notes: Any) -> tuple[Callable[[], object], float]:
     """One answer of the decoder to a segment with and without its condition, and the segment's length."""
     network = pipeline.network
+    assert isinstance(network, SegmentNetwork)
     stretch = cut_segments(notes, pipeline.codec, network)[1]
     shape = (2, network.frames, network.bands)
     noise, time = torch.randn(shape), torch.full((2,), 0.5)

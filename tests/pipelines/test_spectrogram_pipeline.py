@@ -17,7 +17,7 @@ from ondes.errors import UserError
 from ondes.models.framed_vocoder import FramedVocoder
 from ondes.models.mel_decoder import FramedGriffinLim
 from ondes.notes import Notes
-from ondes.pipelines.segment_network import PublishedNetwork
+from ondes.pipelines.segment_network import PublishedNetwork, SegmentNetwork
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
 from ondes.pipelines.spectrogram_loading import load_mel_decoder
 from ondes.pipelines.spectrogram_samplers import SPECTROGRAM_SAMPLERS
@@ -215,10 +215,12 @@ def test_windows_cover_the_song_once_and_overlap(pipeline: SpectrogramDiffusionP
 @pytest.mark.parametrize("sampler", ["dpm++", "ancestral", "ddim"])
 def test_inpainting_keeps_what_was_made(sampler: str, pipeline: SpectrogramDiffusionPipeline) -> None:
     history = torch.rand(9, 128, generator=torch.Generator().manual_seed(0)) - 0.5
-    (stretch,) = cut_segments(SHORT, pipeline.codec, pipeline.network)[:1]
+    network = pipeline.network
+    assert isinstance(network, SegmentNetwork)
+    (stretch,) = cut_segments(SHORT, pipeline.codec, network)[:1]
     sampling = Sampling(0, 4, lambda: SPECTROGRAM_SAMPLERS[sampler]("epsilon"), 2.0)
     made = sample_stretches(
-        pipeline.network,
+        network,
         [Stretch(stretch.tokens, 0, 6, 10)],
         [history],
         sampling,

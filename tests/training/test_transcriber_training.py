@@ -14,6 +14,7 @@ from spectrogram_runs import Unbroken
 
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.models.mel_transcriber import MelTranscriber
+from ondes.pipelines.segment_network import SegmentNetwork
 from ondes.representations.framed_mel import to_scaled
 from ondes.training.cli import main
 from ondes.training.transcriber import (
@@ -74,6 +75,7 @@ def test_an_estimate_is_what_the_deaf_model_says_the_data_are() -> None:
     time = torch.tensor([0.2, 0.7])
     alpha, sigma = (share[:, None, None] for share in alpha_sigma(cosine_log_snr(time)))
     network = pipeline.network
+    assert isinstance(network, SegmentNetwork)
     with torch.no_grad():
         both = network.encode([np.arange(1, 9)] * 2, None).and_deaf()
         noisy = (alpha * data + sigma * noise).repeat(2, 1, 1)

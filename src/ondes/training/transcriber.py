@@ -18,6 +18,7 @@ from ondes.diffusion.flow import stratified
 from ondes.diffusion.log_snr import alpha_sigma, cosine_log_snr
 from ondes.diffusion.noise import position_seed
 from ondes.diffusion.predictions import Prediction
+from ondes.errors import UserError
 from ondes.models.mel_transcriber import MelTranscriber
 from ondes.pipelines.segment_network import SegmentNetwork
 from ondes.pipelines.spectrogram_diffusion import SpectrogramDiffusionPipeline
@@ -211,8 +212,13 @@ def estimated(
         data: Officially scaled log-mels, of as many frames as the model makes.
         noise: Like the data.
         time: 0 (data) to 1 (noise), (batch,).
+
+    Raises:
+        UserError: If it is the autoregressive baseline, which takes nothing for anything.
     """
-    network: SegmentNetwork = pipeline.network
+    network = pipeline.network
+    if not isinstance(network, SegmentNetwork):
+        raise UserError("the autoregressive baseline does not denoise; give a diffusion model")
     span = pipeline.feature_range
     own = to_scaled(from_scaled(data), feature_range=span)
     alpha, sigma = (share[:, None, None] for share in alpha_sigma(cosine_log_snr(time)))
