@@ -28,6 +28,20 @@ def test_a_variation_that_keeps_the_rhythm_has_every_note_at_its_place(seed: int
     assert varied != score
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_drums_stay_drums_and_nothing_else_becomes_one(seed: int) -> None:
+    score = band_score()
+    varied = small_composer().vary(score, strength=1.0, seed=seed)
+
+    def counts(whole: ScoreTick) -> list[int]:
+        return [
+            sum(len(track.notes) for track in whole.tracks if track.is_drum is kind) for kind in (True, False)
+        ]
+
+    assert counts(varied) == counts(score)
+    assert min(counts(score)) > 0
+
+
 def test_notes_double_if_they_sound_while_another_of_their_track_and_pitch_does() -> None:
     score = ScoreTick(96)
     for _ in range(2):

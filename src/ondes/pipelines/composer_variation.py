@@ -27,7 +27,7 @@ from ondes.pipelines.composer_verbs import redraw
 from ondes.pipelines.composer_windows import drawing, rows_to_notes
 from ondes.pipelines.composer_wishes import Wishes
 from ondes.representations.note_conditions import conditions_of
-from ondes.representations.note_sequence import NoteSequence
+from ondes.representations.note_sequence import DRUMS, NoteSequence
 from ondes.representations.note_tokens import (
     BAR,
     DURATION,
@@ -64,8 +64,8 @@ def variation(
 ) -> Piece:
     """A score of which a share of the notes' rhythm, pitch, instruments and velocity is drawn anew; bars stay.
 
-    A note that would sound while another of its track and pitch does stays as it was, so that none is lost. Where all
-    have one velocity they keep it: each is a note that was there.
+    A note that would sound while another of its track and pitch does stays as it was, so that none is lost. Drums stay
+    drums, and nothing else becomes one. Where all have one velocity they keep it: each is a note that was there.
 
     Raises:
         UserError: If there is nothing to vary.
@@ -80,6 +80,8 @@ def variation(
     def finish(tokens: Tokens) -> symusic.core.ScoreTick:
         changed = tokens != before
         changed[:, BAR] = False
+        # A key of the kit is no pitch: what would become a drum stays what it was.
+        changed[(tokens[:, INSTRUMENT] == DRUMS) & (music.instrument != DRUMS)] = False
         rows = np.flatnonzero(changed.any(axis=1))
         new = rows_to_notes(tokens[rows], music.bar[rows], music.bars, spec=setting.spec)
         added = _changed_notes(music.select(rows), new, changed[rows], score, tracks, setting.spec)
@@ -153,6 +155,8 @@ def _variation_mask(
         if word in keep or (word == "velocity" and is_flat):
             continue
         mask[:, [spec.fields.index(name) for name in names if name in spec.fields]] = chosen[:, None]
+    drums = np.flatnonzero(music.instrument == DRUMS)
+    mask[drums[:, None], [INSTRUMENT, PART_NUMBER]] = False
     return mask
 
 
