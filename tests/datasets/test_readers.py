@@ -28,9 +28,9 @@ def test_options_are_those_of_the_readers():
     assert {kind: reader_options(kind) for kind in READERS} == {
         "musicnet": ["splits"],
         "maestro": [],
-        "guitarset": ["program"],
+        "guitarset": ["program", "loader"],
         "urmp": ["sax", "notes", "midi_folder"],
-        "slakh": ["seed", "submixes", "cerberus"],
+        "slakh": ["seed", "submixes", "cerberus", "loader"],
         "folder": [],
         "rendered": [],
     }

@@ -33,6 +33,9 @@ from ondes.pipelines.spectrogram_samplers import make_spectrogram_scheduler
 
 log = logging.getLogger(__name__)
 
+OWN_CLASS = "SpectrogramDiffusionPipeline"
+"""What the index of a model of this kind says that it is."""
+
 PROBE_TOKENS = 33
 """Of a probe on which the error of 8-bit layers is measured."""
 
@@ -189,6 +192,11 @@ def _load_own(
     # diffusers takes no component of another class than the saved one: it is left out, and set afterwards.
     chosen = {} if vocoder is None else {"melgan": None}
     if isinstance(place, Path):
+        made = read_json(place / INDEX).get("_class_name")
+        if made != OWN_CLASS:
+            raise UserError(
+                f"{name} cannot be loaded as a Spectrogram Diffusion model, it is a {made}; give another model"
+            )
         verify_saved(place, given={*settings, *chosen})
     try:
         with quiet_loading():
