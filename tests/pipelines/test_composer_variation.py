@@ -17,7 +17,7 @@ def _rhythm(score: ScoreTick) -> Counter[tuple[int, int]]:
     return Counter((note.time, note.duration) for track in score.tracks for note in track.notes)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_variation_that_keeps_the_rhythm_has_every_note_at_its_place(seed: int) -> None:
     score = band_score()
     for part in (1, 2):  # chords, so that pitches drawn anew meet
@@ -28,7 +28,7 @@ def test_a_variation_that_keeps_the_rhythm_has_every_note_at_its_place(seed: int
     assert varied != score
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_drums_stay_drums_and_nothing_else_becomes_one(seed: int) -> None:
     score = band_score()
     varied = small_composer().vary(score, strength=1.0, seed=seed)

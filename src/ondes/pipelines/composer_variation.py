@@ -78,10 +78,14 @@ def variation(
     before = to_tokens(music, spec=setting.spec)
 
     def finish(tokens: Tokens) -> symusic.core.ScoreTick:
+        # A key of the kit is no pitch: what would become a drum keeps its own, and who plays it.
+        turned = np.ix_(
+            (tokens[:, INSTRUMENT] == DRUMS) & (music.instrument != DRUMS), [PITCH, INSTRUMENT, PART_NUMBER]
+        )
+        tokens = tokens.copy()
+        tokens[turned] = before[turned]
         changed = tokens != before
         changed[:, BAR] = False
-        # A key of the kit is no pitch: what would become a drum stays what it was.
-        changed[(tokens[:, INSTRUMENT] == DRUMS) & (music.instrument != DRUMS)] = False
         rows = np.flatnonzero(changed.any(axis=1))
         new = rows_to_notes(tokens[rows], music.bar[rows], music.bars, spec=setting.spec)
         added = _changed_notes(music.select(rows), new, changed[rows], score, tracks, setting.spec)
