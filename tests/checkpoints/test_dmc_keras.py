@@ -67,6 +67,7 @@ def refused(path: Path, words: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
     weights = golden_weights()
     lacking = [pair for pair in weights if "/up_2/" not in pair[0]]

@@ -30,6 +30,7 @@ def settings(network: Any) -> dict[str, Any]:
     return {name: value for name, value in network.config.items() if name[0] != "_"}
 
 
+@pytest.mark.slow
 def test_zarr_folders_and_inline_arrays_give_the_published_outputs(tmp_path):
     parts = read(write_t5x(tmp_path / "a"))
     assert_golden(parts)

@@ -137,6 +137,7 @@ def test_a_model_that_only_writes_is_measured_by_what_it_writes(
     assert "rival 9" in run.out
 
 
+@pytest.mark.slow
 def test_notes_kept_for_training_are_read_instead_of_the_scores(
     ondes: Ondes, stage: tuple[Path, Composer]
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_sidecar_tells_what_was_made_from_what(
     assert {"ondes", "torch", "diffusers"} <= set(card["versions"])
 
 
+@pytest.mark.slow
 def test_the_record_of_a_composition_stays_when_it_is_played(
     ondes: Ondes, song: Path, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def rows_named(report, start, **where):
     return [row for row in found if all(getattr(row, name) == value for name, value in where.items())]
 
 
+@pytest.mark.slow
 def test_a_player_is_its_own_equal(itself):
     for start in ("note F1, share", "onset AUC"):
         shares = rows_named(itself, start)
@@ -192,6 +193,7 @@ def test_partners_are_of_the_group_and_another_source(chosen):
     assert partner([chosen[0], chosen[2]], 0) == 1
 
 
+@pytest.mark.slow
 def test_vocoders_alone_need_no_player(chosen):
     subject = Subject(vocoders={"vocoder": lambda _: additive(chosen[0].score)})
     findings = evaluate_synth(subject, chosen[:2], {"render": additive}, duration_s=DURATION_S)

@@ -81,6 +81,7 @@ def test_a_canvas_holds_only_what_is_still_needed() -> None:
 
 
 @pytest.mark.parametrize("verb", ["inpaint", "outpaint"])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(pipeline: AudioPipeline, verb: str, tmp_path: Path) -> None:
     peaks = []
     for seconds in (20, 80):

@@ -42,6 +42,7 @@ def test_the_network_is_believed_in_the_styles_whose_data_are_loud_and_soft() ->
     assert believed.generate(notes=30, seed=2) == shaped_.generate(notes=30, seed=2)
 
 
+@pytest.mark.slow
 def test_new_notes_of_a_score_with_one_velocity_have_it_in_their_middle() -> None:
     composer, score = small_composer(), band_score(flat=True)
     for made in (composer.extend(score, notes=30), composer.infill(score, bars=(3, 6), seed=1)):

@@ -58,6 +58,7 @@ def test_joins_are_where_windows_end(pipeline: SynthesisPipeline) -> None:
         assert (times * 44_100 / 512).round(6).tolist() == joins
 
 
+@pytest.mark.slow
 def test_a_stream_at_nine_tenths_of_real_time_never_runs_dry(pipeline: SynthesisPipeline) -> None:
     song = plain_notes([(0.0, 0.4, 60, 90, 0)], duration_s=12.0)
     blocks = [block.samples.shape[1] / 512 for block in pipeline.stream(song, steps=1)]

@@ -112,6 +112,7 @@ def test_context_makes_segments_follow_each_other(pipeline: SynthesisPipeline, l
     assert not np.allclose(ours[..., first : first + 8], theirs[..., first : first + 8], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_untrained_pipeline_makes_the_sketch_plus_the_noise_of_each_place(saved: Path) -> None:
     untrained = SynthesisPipeline.from_pretrained(saved)
     made = untrained.log_mel(SONG, seed=3, steps=16, sampler="heun")

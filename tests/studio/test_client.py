@@ -160,6 +160,7 @@ def test_patience_ends_and_then_the_sentence_comes() -> None:
     assert (error.value.status, len(asked_s)) == (503, 1)
 
 
+@pytest.mark.slow
 def test_events_go_on_after_the_connection_breaks(studio: FakeStudio, client: Client) -> None:
     job_id = client.submit(Generate()).id
     whole = client._http

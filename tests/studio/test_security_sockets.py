@@ -205,6 +205,7 @@ def test_a_body_that_is_too_long_is_refused_while_it_comes(patient_port: int, de
         assert "larger than the 216384 bytes allowed here" in body["detail"]
 
 
+@pytest.mark.slow
 def test_who_sends_no_body_may_wait_for_longer_than_one_may_take(port: int, studio: FakeStudio) -> None:
     studio.hold = True
     job = studio.submit(Generate())

@@ -126,6 +126,7 @@ class DenseCodec(WindowCodec):
         return np.array([start_frame, frames, *[1] * (5000 if start_frame < 500 else 0)])
 
 
+@pytest.mark.slow
 def test_one_over_full_frame_does_not_stop_a_training(caplog: pytest.LogCaptureFixture) -> None:
     batches = RandomSegments([CountingSongs(600)], DenseCodec(), batch=16, with_context=False, seed=3)
     starts = batches.at(0).tokens[:, 0]
