@@ -182,8 +182,8 @@ class SeparationPipeline(StoredPipeline):
                 score that is separate already comes back as it is.
             n: How many alternatives.
             method: "diffusion", or "classifier", which labels each note by itself, all at once. "auto" takes what is
-                better: the classifier where one answer is wanted, no part is known and neither steps nor temperature
-                are given; else, or where the model has none, diffusion.
+                better: the classifier where one answer is wanted, no part is known and no temperature is given; else,
+                or where the model has none, diffusion.
             steps: Of the sampler, for the first window.
             temperature: Of every alternative; where missing the first takes the likeliest labels.
             seed: Of the first alternative; the next has the next.
@@ -226,7 +226,6 @@ class SeparationPipeline(StoredPipeline):
         Raises:
             UserError: If one makes no sense.
         """
-        said = steps is not None or temperature is not None
         steps = int(self.config["default_steps"]) if steps is None else steps
         if n < 1:
             raise UserError(f"{n} alternatives: 1 or more are allowed")
@@ -247,7 +246,7 @@ class SeparationPipeline(StoredPipeline):
             int(self.config["window_notes"]),
             int(self.config["overlap_notes"]),
         )
-        if method == "auto" and (self.classifier is None or n > 1 or said):
+        if method == "auto" and (self.classifier is None or n > 1 or temperature is not None):
             method = "diffusion"
         return _Order(method, sampling, rules, allow_doubling=False)
 
