@@ -210,6 +210,16 @@ def test_the_pipeline_is_chosen_by_the_model(model: Path, tmp_path: Path) -> Non
     assert pipeline_class(save_tiny_model(tmp_path / "synth")) is SynthesisPipeline
 
 
+def _is_refused_without(lost: str, words: str, folder: Path, ondes: Ondes, song: Path) -> None:
+    """A model that lacks a file or folder is refused in one line that says so."""
+    gone = folder / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    run = ondes("synth", song, "-o", folder.parent / "out.wav", "--model", folder)
+    assert run.status == 2
+    assert words in run.err
+    assert len(run.err.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("lost", "words"),
     [
@@ -225,12 +235,7 @@ def test_what_a_published_folder_lacks_is_named(
     folder = tmp_path / "public"
     write_spectrogram_folder(SpectrogramParts(*tiny_networks(), dict(PUBLIC_SCHEDULER), None, {}), folder)
     (folder / "model_index.json").unlink()
-    gone = folder / lost
-    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    run = ondes("synth", song, "-o", tmp_path / "out.wav", "--model", folder)
-    assert run.status == 2
-    assert words in run.err
-    assert len(run.err.strip().splitlines()) == 1
+    _is_refused_without(lost, words, folder, ondes, song)
 
 
 @pytest.mark.parametrize(
@@ -245,12 +250,7 @@ def test_what_a_model_of_ones_own_lacks_is_named(
     ondes: Ondes, model: Path, song: Path, tmp_path: Path, lost: str, words: str
 ) -> None:
     folder = shutil.copytree(model, tmp_path / "mine")
-    gone = folder / lost
-    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    run = ondes("synth", song, "-o", tmp_path / "out.wav", "--model", folder)
-    assert run.status == 2
-    assert words in run.err
-    assert len(run.err.strip().splitlines()) == 1
+    _is_refused_without(lost, words, folder, ondes, song)
 
 
 def test_a_pipeline_that_plays_nothing_is_named(tmp_path: Path) -> None:

@@ -199,12 +199,12 @@ def _home_key(wishes: Wishes, setting: Setting, seed: int) -> Key | None:
 
 def _home_density(wishes: Wishes, setting: Setting, seed: int) -> float | None:
     """How many notes a quarter a new piece has, planned for the same reason."""
+    if wishes.density is not None:
+        return wishes.density
     named = (name for name in setting.densities if name)
     known = (name for name in named if with_two_hands(parse_ensemble(name)) == wishes.ensemble)
     densities = setting.densities.get(next(known, ""), ())
-    if wishes.density is not None or not densities:
-        return wishes.density
-    return densities[drawing(seed, "density").integers(len(densities))]
+    return densities[drawing(seed, "density").integers(len(densities))] if densities else None
 
 
 def _bar_counts(
